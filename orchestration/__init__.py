@@ -1,0 +1,1 @@
+"""Dagster plumbing, one file a kind; `definitions` merges it."""

@@ -1,0 +1,46 @@
+"""The envelope that every event carries, and the field types that contracts share.
+
+Bounds are part of the types, so that one decoding pass checks them and the JSON Schema shows them.
+Integers are bounded to what Postgres' types hold: a value beyond would halt every rule.
+"""
+
+from datetime import datetime
+from typing import Annotated, ClassVar
+
+import msgspec
+from msgspec import Meta
+
+Text = Annotated[str, Meta(max_length=4096)]
+Identifier = Annotated[str, Meta(min_length=1, max_length=128)]
+Timestamp = Annotated[
+    datetime, Meta(tz=True, description="RFC 3339, UTC, milliseconds; the year is 0001 to 9999.")
+]
+Int32 = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
+Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Celsius = Annotated[float, Meta(ge=-40.0, le=85.0, description="°C")]
+Percent = Annotated[float, Meta(ge=0.0, le=100.0, description="%")]
+Dbm = Annotated[int, Meta(ge=-150, le=50, description="dBm")]
+
+
+class Envelope(msgspec.Struct, kw_only=True, frozen=True, gc=False):
+    """What every event says of itself, whatever its topic. Unknown fields are kept in the payload.
+
+    `event_ts` is the device's clock, `gateway_ts` the collector's; `seq` grows within a `boot_id`;
+    `spooled` says that the event was sent from the offline buffer.
+    """
+
+    topic: ClassVar[str]
+
+    event_id: Annotated[str, Meta(pattern="^[0-9a-fA-F-]{36}$", description="UUID version 7")]
+    schema_version: Annotated[str, Meta(pattern=r"^1\.[0-9]{1,6}$")]
+    event_type: Identifier
+    device_id: Identifier
+    site_id: Identifier
+    seq: Int64
+    boot_id: Annotated[str, Meta(pattern="^[0-9a-fA-F-]{36}$")]
+    event_ts: Timestamp
+    gateway_ts: Timestamp | None = None
+    spooled: bool = False
+    fw: Annotated[str, Meta(max_length=64, description="semantic version")]
+    model: Identifier

@@ -1,0 +1,1 @@
+"""ServiceNow incidents from episodes: the client, the intent ledger and the worker."""
