@@ -1,0 +1,53 @@
+"""Numbered, forward-only migrations of the ODS: alembic keeps the count, SQL files do the work."""
+
+from pathlib import Path
+
+import sqlalchemy
+from alembic import command, op
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+
+MIGRATIONS = Path(__file__).resolve().parent / "migrations"
+
+
+def run_sql(name: str) -> None:
+    """Runs a file of `migrations/sql/` in the migration's transaction, as it stands."""
+    # Past SQLAlchemy and without parameters: a ':' or '%' in the file means itself.
+    cursor = op.get_bind().connection.cursor()
+    cursor.execute((MIGRATIONS / "sql" / name).read_text(encoding="utf-8"))
+
+
+def head() -> str:
+    """Returns the newest migration's number."""
+    revision = ScriptDirectory.from_config(_config()).get_current_head()
+    if revision is None:
+        raise LookupError(f"no migrations in {MIGRATIONS}")
+    return revision
+
+
+def upgrade(url: sqlalchemy.URL) -> None:
+    """Brings the ODS to the newest migration; does nothing where it is there already.
+
+    Args:
+        url: The ODS as the role that owns it, driver `postgresql+psycopg`.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: The database refused; the failed migration is rolled back.
+    """
+    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+    with engine.connect() as connection:
+        # Two processes that start together: the second waits, then finds nothing to do.
+        connection.execute(sqlalchemy.text("select pg_advisory_lock(hashtext('fleetpulse.migrate'))"))
+        connection.commit()
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        connection.commit()
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("version_locations", str(MIGRATIONS / "versions"))
+    config.set_main_option("path_separator", "os")
+    return config

@@ -1,0 +1,30 @@
+"""What can go wrong in landing, by how one recovers.
+
+StreamingError
+├── SettingError   a setting is missing or unsafe: change it
+├── FatalError     going on would lose or double records: a person decides
+├── FencedError    another consumer has moved the offsets: read them again and go on from there
+└── OutageError    a system is not there or not well: pause, wait, resume
+
+A record that breaks its contract is no error: it is `decoding.Rejected`, and goes to quarantine.
+"""
+
+
+class StreamingError(Exception):
+    """Base of all errors of this package."""
+
+
+class SettingError(StreamingError):
+    """A setting is missing, or unsafe."""
+
+
+class FatalError(StreamingError):
+    """Going on would lose or double records. The message says what a person can do."""
+
+
+class FencedError(StreamingError):
+    """Another consumer has written what we were about to write."""
+
+
+class OutageError(StreamingError):
+    """A system that we need does not answer, or cannot serve us now."""
