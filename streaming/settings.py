@@ -1,4 +1,4 @@
-"""Settings of landing and of the batches that are cut from it. Validated once, passed on as values."""
+"""Settings of landing and of its batches. Validated once, then passed on as values."""
 
 from typing import Annotated, Literal
 from urllib.parse import quote, urlsplit
@@ -36,7 +36,7 @@ class KafkaSettings(_Section):
             "sasl.password": self.sasl_password and self.sasl_password.get_secret_value(),
             "ssl.ca.location": self.ssl_ca_location,
         }
-        return {name: value for name, value in properties.items() if value is not None}
+        return {name: str(value) for name, value in properties.items() if value is not None}
 
 
 class OdsPasswords(_Section):
@@ -134,7 +134,9 @@ class LandingSettings(_Section):
     @classmethod
     def _with_contract(cls, topics: tuple[str, ...]) -> tuple[str, ...]:
         if unknown := [topic for topic in topics if topic not in CONTRACTS]:
-            raise ValueError(f"no contract for {', '.join(unknown)}; there are {', '.join(CONTRACTS)}")
+            raise ValueError(
+                f"no contract for {', '.join(unknown)}; there are {', '.join(CONTRACTS)}"
+            )
         if not topics or len(set(topics)) != len(topics):
             raise ValueError("must name at least one topic, and each once")
         return topics
