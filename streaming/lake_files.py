@@ -1,0 +1,146 @@
+"""What the lake's files are called and hold: keys, the Arrow schema, Parquet bytes."""
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from streaming.errors import FatalError
+from streaming.records import PartitionId, Record
+
+HOUR_MS = 3_600_000
+
+SCHEMA = pa.schema(
+    [
+        pa.field("topic", pa.dictionary(pa.int32(), pa.string()), nullable=False),
+        pa.field("epoch", pa.int32(), nullable=False),
+        pa.field("partition", pa.int32(), nullable=False),
+        pa.field("offset", pa.int64(), nullable=False),
+        pa.field("kafka_ts", pa.timestamp("ms", tz="UTC"), nullable=False),
+        pa.field("kafka_ts_type", pa.int8(), nullable=False),
+        pa.field("key", pa.dictionary(pa.int32(), pa.binary())),
+        pa.field(
+            "headers",
+            pa.list_(
+                pa.struct([pa.field("name", pa.string(), nullable=False), ("value", pa.binary())])
+            ),
+        ),
+        pa.field("payload", pa.binary()),
+    ],
+    metadata={"fleetpulse.schema_version": "1"},
+)
+"""One row a record, in offset order; `kafka_ts` is exact, whatever the year."""
+
+SCHEMA_KEY = "raw/_schema/v1.arrow"
+"""Where the schema is kept beside the data, as an Arrow IPC schema message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The promise that the object `key` holds exactly the records of [start, next)."""
+
+    start: int
+    next: int
+    key: str
+
+    def encode(self) -> bytes:
+        """Returns the claim as it is stored."""
+        return msgspec.json.encode(self)
+
+    @staticmethod
+    def decode(body: bytes, name: str) -> "Claim":
+        """Reads a stored claim.
+
+        Raises:
+            FatalError: It is not one.
+        """
+        try:
+            claim = msgspec.json.decode(body, type=Claim)
+        except msgspec.MsgspecError as error:
+            raise FatalError(f"the lake's claim {name} is not readable: {error}") from error
+        if not 0 <= claim.start < claim.next:
+            raise FatalError(f"the lake's claim {name} covers no offsets: {claim}")
+        return claim
+
+
+def claims_prefix(partition: PartitionId) -> str:
+    """Returns what the keys of a partition's claims begin with."""
+    return f"_claims/topic={partition.topic}/e{partition.epoch}-p{partition.partition}/"
+
+
+def claim_key(partition: PartitionId, start: int) -> str:
+    """Returns the key of the claim that begins at an offset."""
+    return f"{claims_prefix(partition)}o{start:020d}"
+
+
+def data_key(partition: PartitionId, start: int, greatest_timestamp: int) -> str:
+    """Returns the key of a data object; `dt` and `hr` are of its greatest Kafka timestamp, in ms."""
+    moment = datetime.fromtimestamp(0, UTC) if greatest_timestamp < 0 else _hour(greatest_timestamp)
+    return (
+        f"raw/topic={partition.topic}/dt={moment:%Y-%m-%d}/hr={moment:%H}/"
+        f"e{partition.epoch}-p{partition.partition}-o{start:020d}.parquet"
+    )
+
+
+def _hour(timestamp: int) -> datetime:
+    last = 253_402_300_799_000  # the end of the year 9999, beyond which a path has no date
+    return datetime.fromtimestamp(min(timestamp, last) / 1000, UTC)
+
+
+def encode(partition: PartitionId, records: Sequence[Record]) -> bytes:
+    """Returns records of one partition as a Parquet file."""
+    columns: list[Any] = list(zip(*records, strict=True)) or [()] * len(Record._fields)
+    offsets, timestamps, timestamp_types, keys, headers, payloads = columns
+    count = len(records)
+    fields = [
+        pa.DictionaryArray.from_arrays(pa.array([0] * count, pa.int32()), [partition.topic]),
+        pa.array([partition.epoch] * count, pa.int32()),
+        pa.array([partition.partition] * count, pa.int32()),
+        pa.array(offsets, pa.int64()),
+        pa.array(timestamps, pa.int64()).cast(SCHEMA.field("kafka_ts").type),
+        pa.array(timestamp_types, pa.int8()),
+        pa.array(keys, pa.binary()).dictionary_encode(),
+        pa.array([_headers(each) for each in headers], SCHEMA.field("headers").type),
+        pa.array(payloads, pa.binary()),
+    ]
+    buffer = io.BytesIO()
+    pq.write_table(
+        pa.Table.from_arrays(fields, schema=SCHEMA),
+        buffer,
+        compression="zstd",
+        compression_level=1,
+        use_dictionary=["topic", "key"],
+        write_statistics=["offset", "kafka_ts"],
+    )
+    return buffer.getvalue()
+
+
+def _headers(headers: Any) -> list[dict[str, Any]] | None:
+    return headers and [{"name": name, "value": value} for name, value in headers]
+
+
+def decode(body: bytes) -> Iterator[Record]:
+    """Yields the records of a Parquet file, as they were."""
+    table = pq.read_table(io.BytesIO(body), schema=SCHEMA)
+    columns = (
+        table["offset"].to_pylist(),
+        table["kafka_ts"].cast(pa.int64()).to_pylist(),
+        table["kafka_ts_type"].to_pylist(),
+        table["key"].to_pylist(),
+        table["headers"].to_pylist(),
+        table["payload"].to_pylist(),
+    )
+    for offset, timestamp, kind, key, headers, payload in zip(*columns, strict=True):
+        pairs = headers and [(header["name"], header["value"]) for header in headers]
+        yield Record(offset, timestamp, kind, key, pairs, payload)
+
+
+def offsets(body: bytes) -> list[int]:
+    """Returns the offsets in a Parquet file."""
+    column: list[int] = pq.read_table(io.BytesIO(body), columns=["offset"])["offset"].to_pylist()
+    return column
