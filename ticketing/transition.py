@@ -1,0 +1,69 @@
+"""A transition of an episode, as dbt appends it to `insights.transitions`."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+
+class Kind(StrEnum):
+    """What happened to the episode."""
+
+    OPEN = "open"
+    UPDATE = "update"
+    RESOLVE = "resolve"
+    REOPEN = "reopen"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordId:
+    """A Kafka record's identity."""
+
+    topic: str
+    epoch: int
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        """`topic/epoch/partition/offset`."""
+        return f"{self.topic}/{self.epoch}/{self.partition}/{self.offset}"
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One row of `insights.transitions`.
+
+    Attributes:
+        severity: 1 (critical) to 5.
+        subject: The device or site that the episode is about.
+        at: Event time of the transition.
+        observed: What was measured, in the rule's unit; none for rules of absence.
+        threshold: What it was compared with, in the same unit.
+        evidence: The records behind the finding.
+        decided_at: When the batch decided it.
+    """
+
+    episode_id: UUID
+    transition_no: int
+    kind: Kind
+    cause: str
+    dedupe_key: str
+    rule_id: str
+    rule_version: str
+    severity: int
+    subject: str
+    component: str
+    site_id: str | None
+    device_id: str | None
+    assignment_group: str | None
+    cmdb_ci: str | None
+    runbook: str | None
+    muted: bool
+    at: datetime
+    window_start: datetime
+    window_end: datetime
+    observed: float | None
+    threshold: float | None
+    evidence: tuple[RecordId, ...]
+    batch_id: int
+    decided_at: datetime
