@@ -3,9 +3,13 @@
 from pathlib import Path
 
 import sqlalchemy
+import typer
 from alembic import command, op
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+
+from fleetpulse import settings
+from streaming.settings import OdsSettings
 
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
 
@@ -37,12 +41,26 @@ def upgrade(url: sqlalchemy.URL) -> None:
     engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
     with engine.connect() as connection:
         # Two processes that start together: the second waits, then finds nothing to do.
-        connection.execute(sqlalchemy.text("select pg_advisory_lock(hashtext('fleetpulse.migrate'))"))
+        connection.execute(
+            sqlalchemy.text("select pg_advisory_lock(hashtext('fleetpulse.migrate'))")
+        )
         connection.commit()
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
         connection.commit()
+
+
+def migrate() -> None:
+    """Bring the ODS to the newest schema (as the role that owns it)."""
+    ods = settings.require(settings.load().ods, "ods")
+    upgrade(owner_url(ods))
+    typer.echo(f"the ODS at {ods.host}:{ods.port}/{ods.database} is at {head()}")
+
+
+def owner_url(ods: OdsSettings) -> sqlalchemy.URL:
+    """Returns the ODS' URL as the role that owns it."""
+    return sqlalchemy.make_url(ods.url("owner")).set(drivername="postgresql+psycopg")
 
 
 def _config() -> Config:

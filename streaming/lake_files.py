@@ -79,7 +79,7 @@ def claim_key(partition: PartitionId, start: int) -> str:
 
 
 def data_key(partition: PartitionId, start: int, greatest_timestamp: int) -> str:
-    """Returns the key of a data object; `dt` and `hr` are of its greatest Kafka timestamp, in ms."""
+    """Returns the key of a data object; `dt` and `hr` are of its greatest timestamp (ms)."""
     moment = datetime.fromtimestamp(0, UTC) if greatest_timestamp < 0 else _hour(greatest_timestamp)
     return (
         f"raw/topic={partition.topic}/dt={moment:%Y-%m-%d}/hr={moment:%H}/"

@@ -26,7 +26,7 @@ class KafkaSettings(_Section):
     sasl_password: SecretStr | None = None
     ssl_ca_location: str | None = None
 
-    def client(self) -> dict[str, str]:
+    def client(self) -> dict[str, str | int | float | bool]:
         """Returns librdkafka's properties for the connection, secrets in clear."""
         properties = {
             "bootstrap.servers": self.bootstrap_servers,

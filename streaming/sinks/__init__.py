@@ -1,1 +1,1 @@
-"""Where records land. Each sink keeps its own next offset for each partition, and drops what lies below."""
+"""Where records land. Each sink has its own next offset for each partition."""

@@ -188,7 +188,7 @@ class OdsSink:
             if first <= day <= last:
                 with self._transaction() as connection:
                     connection.execute("select landing.ensure_day(%s, %s)", [table, day])
-        self._days |= days
+                self._days.add((table, day))
 
     @contextmanager
     def _transaction(self) -> Iterator[psycopg.Connection]:
@@ -250,10 +250,10 @@ def _landing_row(partition: PartitionId, record: Record, event: Event | None) ->
     start = pgcopy.identity(
         partition.epoch, partition.partition, record.offset, record.timestamp, record.timestamp_type
     )
-    envelope = event and event.envelope
-    if envelope is None:
+    if event is None:
         tail = pgcopy.blob(None) * 5
     else:
+        envelope = event.envelope
         tail = (
             pgcopy.blob(record.payload)
             + pgcopy.blob(envelope.device_id.encode())
@@ -277,7 +277,7 @@ def _quarantine_row(partition: PartitionId, record: Record, rejected: Rejected) 
             pgcopy.blob(record.payload),
             pgcopy.blob(rejected.reason.encode()),
             pgcopy.blob(_storable(rejected.detail)),
-            pgcopy.blob(rejected.device_id and rejected.device_id.encode()),
+            pgcopy.blob(None if rejected.device_id is None else rejected.device_id.encode()),
             pgcopy.moment(rejected.arrival),
         )
     )

@@ -1,0 +1,36 @@
+"""`fleetpulse`: the one command line. Each command group is a file of this package."""
+
+import os
+import sys
+
+import typer
+from dotenv import load_dotenv
+
+from fleetpulse import settings
+from fleetpulse.consume import consume
+from fleetpulse.migrate import migrate
+from fleetpulse.paths import ENV_FILE
+from streaming.errors import StreamingError
+
+app = typer.Typer(
+    name="fleetpulse",
+    help="From a vending machine's event to a ServiceNow incident and a mart.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command()(consume)
+app.command()(migrate)
+
+
+def main() -> None:
+    """Runs a command. Exit codes: 0 done, 1 failed or found something wrong, 2 wrong usage."""
+    if "FLEETPULSE_SANDBOX__HOME" not in os.environ:
+        # Who names another sandbox brings that one's whole environment.
+        load_dotenv(ENV_FILE)
+    try:
+        settings.refuse_unknown(os.environ)
+        app()
+    except StreamingError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(1)

@@ -1,0 +1,27 @@
+"""`fleetpulse consume`: land the topics in the ODS and in the lake."""
+
+import signal
+
+from fleetpulse import logs, settings
+from streaming.consumer import Consumer
+from streaming.object_store import open_store
+from streaming.sinks.lake import LakeSink
+from streaming.sinks.ods import OdsSink
+
+
+def consume() -> None:
+    """Land the topics in the ODS and in the lake, until SIGTERM or Ctrl-C.
+
+    On a signal it lands what it has read and leaves; what it cannot land is not acknowledged.
+    """
+    tree = settings.load()
+    logs.configure(tree.log_level)
+    consumer = Consumer(
+        settings.require(tree.kafka, "kafka"),
+        tree.landing,
+        OdsSink(settings.require(tree.ods, "ods").url("consumer")),
+        LakeSink(open_store(settings.require(tree.lake, "lake")), tree.landing),
+    )
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, lambda *_: consumer.stop())
+    consumer.run()

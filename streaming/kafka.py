@@ -1,0 +1,158 @@
+"""The Kafka side of landing: a consumer that cannot skip, and what a broker can be asked."""
+
+from collections.abc import Sequence
+
+import confluent_kafka as ck
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._listoffsets import OffsetSpec
+
+from streaming.errors import FatalError, OutageError
+from streaming.settings import KafkaSettings
+
+ANSWER_WITHIN_S = 10.0
+
+_PASSING = frozenset(
+    {
+        ck.KafkaError._TRANSPORT,
+        ck.KafkaError._ALL_BROKERS_DOWN,
+        ck.KafkaError._TIMED_OUT,
+        ck.KafkaError._TIMED_OUT_QUEUE,
+        ck.KafkaError._RESOLVE,
+        ck.KafkaError._WAIT_COORD,
+        ck.KafkaError.REQUEST_TIMED_OUT,
+        ck.KafkaError.COORDINATOR_NOT_AVAILABLE,
+        ck.KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        ck.KafkaError.LEADER_NOT_AVAILABLE,
+        ck.KafkaError.NOT_LEADER_FOR_PARTITION,
+        ck.KafkaError.NETWORK_EXCEPTION,
+        ck.KafkaError.BROKER_NOT_AVAILABLE,
+    }
+)
+
+
+def consumer_config(settings: KafkaSettings) -> dict[str, str | int | float | bool]:
+    """Returns the properties of the landing consumer.
+
+    The offsets to begin at come from the sinks, so librdkafka may neither commit nor reset them:
+    `auto.offset.reset` is `error`, and only what is committed in a transaction is read.
+    """
+    return {
+        **settings.client(),
+        "group.id": settings.group_id,
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "error",
+        "enable.partition.eof": True,
+        "isolation.level": "read_committed",
+        "partition.assignment.strategy": "cooperative-sticky",
+        "check.crcs": True,
+        "fetch.queue.backoff.ms": 5,  # 1000, the default, halves the rate
+        "queued.max.messages.kbytes": 65_536,
+    }
+
+
+def is_passing(error: ck.KafkaError) -> bool:
+    """Returns whether the broker may be well again by itself."""
+    return error.retriable() or error.code() in _PASSING
+
+
+def raise_typed(error: ck.KafkaError, doing: str) -> None:
+    """Raises a Kafka error as one of ours.
+
+    Raises:
+        OutageError: Waiting can help.
+        FatalError: It cannot.
+    """
+    if is_passing(error):
+        raise OutageError(f"Kafka does not answer while {doing}: {error.str()}")
+    raise FatalError(f"Kafka refused {doing}: {error.str()} ({error.name()})")
+
+
+def topic_ids(settings: KafkaSettings, topics: Sequence[str]) -> dict[str, str]:
+    """Returns Kafka's id of each topic: another id under the same name is another topic.
+
+    Raises:
+        FatalError: A topic does not exist.
+        OutageError: The broker does not answer.
+    """
+    admin = AdminClient(settings.client())
+    futures = admin.describe_topics(
+        ck.TopicCollection(list(topics)), request_timeout=ANSWER_WITHIN_S
+    )
+    found: dict[str, str] = {}
+    for topic, future in futures.items():
+        try:
+            found[topic] = str(future.result(timeout=ANSWER_WITHIN_S + 5).topic_id)
+        except ck.KafkaException as failure:
+            error = failure.args[0]
+            if error.code() == ck.KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise FatalError(
+                    f"the topic {topic} does not exist at {settings.bootstrap_servers}: create "
+                    "it, or leave it out of FLEETPULSE_LANDING__TOPICS"
+                ) from failure
+            raise_typed(error, f"describing the topic {topic}")
+    return found
+
+
+def log_start(consumer: ck.Consumer, topic: str, partition: int) -> int:
+    """Returns the first offset that the broker still has.
+
+    Raises:
+        OutageError: The broker does not answer.
+    """
+    try:
+        low, _ = consumer.get_watermark_offsets(
+            ck.TopicPartition(topic, partition), timeout=ANSWER_WITHIN_S
+        )
+    except ck.KafkaException as failure:
+        raise_typed(failure.args[0], f"asking for the start of {topic}[{partition}]")
+        raise
+    return int(low)
+
+
+def log_ends(settings: KafkaSettings, topics: Sequence[str]) -> dict[tuple[str, int], int]:
+    """Returns the last stable offset of every partition of the topics.
+
+    Raises:
+        FatalError: A topic does not exist.
+        OutageError: The broker does not answer.
+    """
+    admin = AdminClient(settings.client())
+    wanted = {
+        ck.TopicPartition(topic, partition): OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        for topic, partitions in partitions_of(admin, settings, topics).items()
+        for partition in partitions
+    }
+    futures = admin.list_offsets(
+        wanted,
+        isolation_level=ck.IsolationLevel.READ_COMMITTED,
+        request_timeout=ANSWER_WITHIN_S,
+    )
+    ends: dict[tuple[str, int], int] = {}
+    for where, future in futures.items():
+        try:
+            ends[where.topic, where.partition] = future.result(timeout=ANSWER_WITHIN_S + 5).offset
+        except ck.KafkaException as failure:
+            raise_typed(failure.args[0], f"asking for the end of {where.topic}[{where.partition}]")
+    return ends
+
+
+def partitions_of(
+    admin: AdminClient, settings: KafkaSettings, topics: Sequence[str]
+) -> dict[str, list[int]]:
+    """Returns the partitions of each topic.
+
+    Raises:
+        FatalError: A topic does not exist.
+        OutageError: The broker does not answer.
+    """
+    try:
+        known = admin.list_topics(timeout=ANSWER_WITHIN_S).topics
+    except ck.KafkaException as failure:
+        raise_typed(failure.args[0], "asking for the topics")
+        raise
+    if missing := [topic for topic in topics if topic not in known]:
+        raise FatalError(
+            f"the topic {', '.join(missing)} does not exist at {settings.bootstrap_servers}"
+        )
+    return {topic: sorted(known[topic].partitions) for topic in topics}
