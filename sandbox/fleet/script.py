@@ -1,0 +1,61 @@
+"""What a machine is made to do: the vocabulary in which faults and look-alikes are written.
+
+A script is data. The machine plays it with its own physics, so what the events show is caused,
+not painted on.
+"""
+
+from dataclasses import dataclass
+
+from sandbox.fleet.instants import Span
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """The cabinet's temperature heads for `toward` and passes `value` at the instant `at`.
+
+    From whatever it was before: the time constant follows. So a crossing of a limit can be put
+    into the middle of a window, and which windows are warm throughout is known beforehand.
+    """
+
+    span: Span
+    toward: float
+    value: float
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedAlert:
+    """One alert, and how often the same event is sent."""
+
+    at: int
+    code: str
+    component: str
+    raised: bool = True
+    copies: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A machine's part in the play.
+
+    Attributes:
+        off: No power: nothing is sent. A boot follows when power is back.
+        beatless: The heartbeat's process hangs; everything else goes on.
+        offline: No uplink: events are spooled, and all sent when it is back.
+        sparse: Only the samples of each window's first two minutes are sent: two of them.
+        dips: In the middle 90 s of each window the sensor reads just below the limit.
+        doors: The door stands open three minutes of four.
+        drifts: What the cabinet's temperature does instead of following the thermostat.
+        alerts: All alerts that the machine sends.
+        sensorless: The cabinet has no temperature sensor.
+    """
+
+    off: tuple[Span, ...] = ()
+    beatless: tuple[Span, ...] = ()
+    offline: tuple[Span, ...] = ()
+    sparse: tuple[Span, ...] = ()
+    dips: tuple[Span, ...] = ()
+    doors: tuple[Span, ...] = ()
+    drifts: tuple[Drift, ...] = ()
+    alerts: tuple[PlannedAlert, ...] = ()
+    sensorless: bool = False

@@ -1,0 +1,25 @@
+"""All machines' records in the order of their arrival. A pure function of the plan."""
+
+from collections.abc import Iterator
+from heapq import merge
+from itertools import count, takewhile
+from operator import attrgetter
+
+from sandbox.fleet.machine import Machine
+from sandbox.fleet.plan import Plan
+from sandbox.fleet.records import Record
+
+
+def records(plan: Plan) -> Iterator[Record]:
+    """Yields the records of history and live time, lazily, until the run's end.
+
+    Equal plans yield equal records. Only machines without a script send malformed records.
+    """
+    end = plan.config.end_ms
+    ranks = count()
+    machines = [
+        Machine(device, plan.config.seed, next(ranks) if device.script is None else None)
+        for device in plan.devices
+    ]
+    everything = merge(*(machine.records() for machine in machines), key=attrgetter("arrival"))
+    return takewhile(lambda record: record.arrival < end, everything)
