@@ -1,0 +1,75 @@
+"""What the sandbox puts into the environment of those who use it, and the file `.env`."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from sandbox.credentials import Credentials
+from sandbox.errors import StateError
+from sandbox.files import write_private
+from sandbox.object_store import ACCESS_KEY, BUCKET, REGION, SECRET_KEY
+from sandbox.ports import HOST, Ports
+from sandbox.postgres import DAGSTER_DATABASE, DAGSTER_ROLE, ODS_DATABASE, ODS_ROLES
+from sandbox.servicenow_server import PASSWORD, USERNAME
+
+HEADER = (
+    "# Written by `fleetpulse sandbox up`, which renews its own names and keeps lines that you add."
+)
+PLAIN = re.compile(r"[\w./:@%+,=-]*", re.ASCII)
+
+
+def environment(home: Path, ports: Ports, credentials: Credentials) -> dict[str, str]:
+    """Returns the settings by which the project finds this sandbox."""
+    postgres = ports["postgres"]
+    return {
+        "DAGSTER_HOME": str(home / "dagster"),
+        "FLEETPULSE_SANDBOX__HOME": str(home),
+        "FLEETPULSE_KAFKA__BOOTSTRAP_SERVERS": f"{HOST}:{ports['kafka']}",
+        "FLEETPULSE_ODS__HOST": HOST,
+        "FLEETPULSE_ODS__PORT": str(postgres),
+        "FLEETPULSE_ODS__DATABASE": ODS_DATABASE,
+        **{
+            f"FLEETPULSE_ODS__PASSWORDS__{name}": credentials[role]
+            for name, role in ODS_ROLES.items()
+        },
+        "FLEETPULSE_LAKE__URL": f"s3://{BUCKET}",
+        "FLEETPULSE_LAKE__ENDPOINT_URL": f"http://{HOST}:{ports['s3']}",
+        "FLEETPULSE_LAKE__REGION": REGION,
+        "FLEETPULSE_LAKE__ACCESS_KEY_ID": credentials[ACCESS_KEY],
+        "FLEETPULSE_LAKE__SECRET_ACCESS_KEY": credentials[SECRET_KEY],
+        "FLEETPULSE_SERVICENOW__URL": f"http://{HOST}:{ports['servicenow']}",
+        "FLEETPULSE_SERVICENOW__USERNAME": USERNAME,
+        "FLEETPULSE_SERVICENOW__PASSWORD": credentials[PASSWORD],
+        "FLEETPULSE_DAGSTER__STORAGE_URL": (
+            f"postgresql://{DAGSTER_ROLE}:{credentials[DAGSTER_ROLE]}"
+            f"@{HOST}:{postgres}/{DAGSTER_DATABASE}"
+        ),
+        "FLEETPULSE_DAGSTER__WEBSERVER_PORT": str(ports["dagster"]),
+        # A person who looks wants files within seconds, not the few large ones of production.
+        "FLEETPULSE_LANDING__FILE_MAX_AGE_S": "10",
+    }
+
+
+def write_env_file(path: Path, values: Mapping[str, str]) -> None:
+    """Writes `.env`, mode 0600, at once; lines with other names stay.
+
+    Raises:
+        StateError: There is a file that the sandbox has not written.
+    """
+    kept: list[str] = []
+    if path.exists():
+        header, *lines = path.read_text(encoding="utf-8").splitlines() or [""]
+        if header != HEADER:
+            raise StateError(
+                f"{path} was not written by the sandbox: move it away, then run "
+                "`fleetpulse sandbox up` again"
+            )
+        kept = [line for line in lines if line and line.partition("=")[0].strip() not in values]
+    ours = [f"{name}={_quoted(value)}" for name, value in values.items()]
+    write_private(path, "\n".join([HEADER, *ours, *kept]) + "\n")
+
+
+def _quoted(value: str) -> str:
+    if PLAIN.fullmatch(value):
+        return value
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
