@@ -6,10 +6,11 @@ import sys
 import typer
 from dotenv import load_dotenv
 
-from fleetpulse import settings
+from fleetpulse import quarantine, settings
 from fleetpulse.consume import consume
 from fleetpulse.migrate import migrate
 from fleetpulse.paths import ENV_FILE
+from fleetpulse.verify import verify
 from streaming.errors import StreamingError
 
 app = typer.Typer(
@@ -20,7 +21,9 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command()(consume)
+app.command()(verify)
 app.command()(migrate)
+app.add_typer(quarantine.app, name="quarantine")
 
 
 def main() -> None:

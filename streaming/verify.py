@@ -1,0 +1,259 @@
+"""Compares the three copies of every record, offset by offset: Kafka, ODS ∪ quarantine, the lake.
+
+A sink answers for the offsets from its start to its own next offset: one that Kafka has there and
+the sink has not is a gap, one that it has twice is a double, one that Kafka has not is foreign.
+What lies beyond the sink's next offset has not landed yet: it is behind, which is no fault.
+Below Kafka's log start the two sinks answer to each other.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import confluent_kafka as ck
+import psycopg
+from psycopg import sql
+
+from streaming import kafka, lake_files
+from streaming.errors import FatalError, OutageError
+from streaming.lake_files import Claim
+from streaming.object_store import ObjectStore
+from streaming.records import PartitionId
+from streaming.settings import KafkaSettings
+from streaming.sinks.lake import read_claim, read_tail
+from streaming.sinks.ods import table_of
+
+CHUNK = 200_000
+"""Offsets compared at a time: bounds the memory."""
+SHOWN = 10
+"""Offsets kept of each kind of fault."""
+
+
+@dataclass(slots=True)
+class Copy:
+    """What one sink has of a partition's records."""
+
+    next_offset: int
+    records: int = 0
+    missing: int = 0
+    doubled: int = 0
+    foreign: int = 0
+    examples: list[str] = field(default_factory=list)
+
+    def compare(self, truth: set[int], found: Sequence[int]) -> None:
+        """Counts what differs from the truth in one range of offsets."""
+        counts = Counter(found)
+        self.records += len(counts)
+        doubled = sorted(offset for offset, times in counts.items() if times > 1)
+        missing = sorted(truth - counts.keys())
+        foreign = sorted(counts.keys() - truth)
+        self.missing += len(missing)
+        self.doubled += len(doubled)
+        self.foreign += len(foreign)
+        for words, offsets in (("missing", missing), ("doubled", doubled), ("foreign", foreign)):
+            room = SHOWN - len(self.examples)
+            self.examples += [f"{words} {offset}" for offset in offsets[:room]]
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is missing, doubled or foreign."""
+        return not (self.missing or self.doubled or self.foreign)
+
+
+@dataclass(slots=True)
+class Comparison:
+    """One partition: what Kafka has, and what each sink has of it."""
+
+    partition: PartitionId
+    log_start: int
+    log_end: int
+    kafka_records: int
+    ods: Copy
+    lake: Copy
+
+    @property
+    def sound(self) -> bool:
+        """Whether both sinks have exactly what they answer for."""
+        return self.ods.sound and self.lake.sound
+
+    @property
+    def behind(self) -> int:
+        """Offsets that have not landed in both yet."""
+        return max(0, self.log_end - min(self.ods.next_offset, self.lake.next_offset))
+
+
+def verify(
+    kafka_settings: KafkaSettings,
+    topics: Sequence[str],
+    connection: psycopg.Connection,
+    store: ObjectStore,
+) -> Iterator[Comparison]:
+    """Yields a comparison for each partition of the topics, in order.
+
+    Args:
+        kafka_settings: The broker.
+        topics: Topic names.
+        connection: The ODS, as a role that may read landing.
+        store: The lake.
+
+    Raises:
+        FatalError: A topic does not exist, or the lake's claims are damaged.
+        OutageError: Kafka or the object store does not answer.
+    """
+    ids = kafka.topic_ids(kafka_settings, topics)
+    for (topic, number), end in sorted(kafka.log_ends(kafka_settings, topics).items()):
+        row = connection.execute(
+            "select epoch, start_offset, next_offset, lake_claim, topic_id from landing.offsets"
+            ' where topic = %s and "partition" = %s order by epoch desc limit 1',
+            [topic, number],
+        ).fetchone()
+        if row is not None and row[4] != ids[topic]:
+            raise FatalError(f"the topic {topic} was deleted and created again since it was landed")
+        with _Log(kafka_settings, topic, number, end) as log:
+            if row is None:
+                where = PartitionId(topic, 0, number)
+                records = len(log.offsets(log.start, end))
+                yield Comparison(where, log.start, end, records, Copy(log.start), Copy(log.start))
+                continue
+            epoch, start, ods_next, hint, _ = row
+            where = PartitionId(topic, epoch, number)
+            yield _compare(where, log, start, ods_next, hint, connection, store)
+
+
+def _compare(
+    where: PartitionId,
+    log: "_Log",
+    start: int,
+    ods_next: int,
+    hint: int | None,
+    connection: psycopg.Connection,
+    store: ObjectStore,
+) -> Comparison:
+    tail = read_tail(store, where, start, hint)
+    result = Comparison(where, log.start, log.end, 0, Copy(ods_next), Copy(tail.next_offset))
+    lake = _LakeReader(store, where, start, tail.next_offset)
+    for low in range(start, max(log.end, ods_next, tail.next_offset), CHUNK):
+        high = low + CHUNK
+        in_kafka = log.offsets(low, high)
+        in_ods = _ods_offsets(connection, where, low, high)
+        in_lake = lake.offsets(low, high)
+        result.kafka_records += len(in_kafka)
+        # Below the log start Kafka cannot say: what either sink has, the other must have.
+        old = {offset for offset in (*in_ods, *in_lake) if offset < log.start}
+        truth = set(in_kafka) | old
+        result.ods.compare({offset for offset in truth if offset < ods_next}, in_ods)
+        result.lake.compare({offset for offset in truth if offset < tail.next_offset}, in_lake)
+    for name in lake.absent:
+        result.lake.examples.append(f"absent {name}")
+    return result
+
+
+def _ods_offsets(
+    connection: psycopg.Connection, where: PartitionId, low: int, high: int
+) -> list[int]:
+    query = sql.SQL(
+        'select "offset" from landing.{table} where epoch = %(epoch)s'
+        ' and "partition" = %(partition)s and "offset" >= %(low)s and "offset" < %(high)s'
+        ' union all select "offset" from landing.quarantine where topic = %(topic)s'
+        ' and epoch = %(epoch)s and "partition" = %(partition)s'
+        ' and "offset" >= %(low)s and "offset" < %(high)s'
+    ).format(table=sql.Identifier(table_of(where.topic)))
+    rows = connection.execute(query, {**where._asdict(), "low": low, "high": high}).fetchall()
+    return [offset for (offset,) in rows]
+
+
+class _LakeReader:
+    """Reads a partition's objects along its chain of claims, each once."""
+
+    def __init__(self, store: ObjectStore, where: PartitionId, start: int, end: int) -> None:
+        self.absent: list[str] = []
+        self._store = store
+        self._where = where
+        self._end = end
+        self._next = start
+        self._waiting: list[int] = []
+
+    def offsets(self, low: int, high: int) -> list[int]:
+        """Returns the offsets in [low, high); ranges must come in order."""
+        while self._next < min(high, self._end):
+            claim = self._claim()
+            body = self._store.get(claim.key)
+            if body is None:
+                self.absent.append(claim.key)
+            else:
+                self._waiting += lake_files.offsets(body)
+            self._next = claim.next
+        inside = [offset for offset in self._waiting if low <= offset < high]
+        self._waiting = [offset for offset in self._waiting if offset >= high]
+        return inside
+
+    def _claim(self) -> Claim:
+        claim = read_claim(self._store, self._where, self._next)
+        if claim is None:
+            key = lake_files.claim_key(self._where, self._next)
+            raise FatalError(f"the lake has lost the claim {key}: restore it")
+        return claim
+
+
+class _Log:
+    """The offsets of one partition as Kafka has them, read in order by a consumer of no group."""
+
+    def __init__(self, settings: KafkaSettings, topic: str, partition: int, end: int) -> None:
+        self._consumer = ck.Consumer(
+            {
+                **kafka.consumer_config(settings),
+                "group.id": f"{settings.group_id}-verify",
+                "enable.partition.eof": True,
+            }
+        )
+        self.start = kafka.log_start(self._consumer, topic, partition)
+        self.end = end
+        self._position = self.start
+        self._waiting: list[int] = []
+        self._name = f"{topic}[{partition}]"
+        if self.start < end:
+            self._consumer.assign([ck.TopicPartition(topic, partition, self.start)])
+
+    def __enter__(self) -> "_Log":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._consumer.close()
+
+    def offsets(self, low: int, high: int) -> list[int]:
+        """Returns the offsets of the records in [low, high); ranges must come in order."""
+        while self._position < min(high, self.end):
+            self._read()
+        inside = [offset for offset in self._waiting if low <= offset < high]
+        self._waiting = [offset for offset in self._waiting if offset >= high]
+        return inside
+
+    def _read(self) -> None:
+        messages = self._consumer.consume(10_000, kafka.ANSWER_WITHIN_S)
+        if not messages:
+            raise OutageError(f"Kafka does not answer while reading {self._name}")
+        for message in messages:
+            offset, error = message.offset(), message.error()
+            if error is None and offset is not None:
+                self._position = offset + 1
+                if offset < self.end:
+                    self._waiting.append(offset)
+            elif error is not None and error.code() == ck.KafkaError._PARTITION_EOF:
+                self._position = max(self._position, self.end)
+            elif error is not None:
+                kafka.raise_typed(error, f"reading {self._name}")
+
+
+def total(comparisons: Iterable[Comparison]) -> Counter[str]:
+    """Returns the sums over partitions, by what was counted."""
+    sums: Counter[str] = Counter()
+    for each in comparisons:
+        sums["produced"] += each.kafka_records
+        sums["landed"] += each.ods.records
+        sums["lake"] += each.lake.records
+        sums["behind"] += each.behind
+        for copy in (each.ods, each.lake):
+            sums["missing"] += copy.missing
+            sums["doubled"] += copy.doubled
+            sums["foreign"] += copy.foreign
+    return sums
