@@ -213,10 +213,11 @@ class Worker:
             self._wait_until_settled(intent)
             muted = intent.situation.muted
             return self._record(intent, Outcome.MUTED if muted else Outcome.OVER)
-        self._ledger.adopt(intent, found)
-        if intent.situation.over and intent.situation.kind is Kind.RESOLVE:
+        if intent.situation.kind is Kind.RESOLVE:
+            self._ledger.adopt(intent, found)
             return self._finish_off(intent, found)
-        return self._record(intent, Outcome.ADOPTED)
+        self._ledger.finish(intent, Outcome.ADOPTED, incident=found, adopted=True)
+        return Outcome.ADOPTED
 
     def _note(self, intent: Intent, *, hold: bool) -> Outcome:
         current = self._current(intent)

@@ -131,8 +131,9 @@ def _count(request: Request, name: str, default: int) -> int:
 
 
 async def _body(request: Request) -> dict[str, object]:
+    raw = await request.body()
     try:
-        body = orjson.loads(await request.body())
+        body = orjson.loads(raw) if raw else {}
     except orjson.JSONDecodeError:
         body = None
     if not isinstance(body, dict):
