@@ -176,7 +176,9 @@ create table control.watermark (
     devices_expected integer,
     devices_heard integer,
     heard_once boolean not null default false,
-    moved_at timestamptz,
+    stood_still boolean not null default false,
+    resumed_at timestamptz,
+    returned_at timestamptz,
     updated_at timestamptz not null default now(),
     check ((held_since is null) = (held_reason is null))
 );
