@@ -1,0 +1,39 @@
+{#-
+The events that the batch's windows can hold, with `scope_from_us`: the device's windows that end
+after it, and not after the watermark, are evaluated.
+
+For most devices that is the watermark before, a literal by which the planner takes the index on time.
+A device with late events has its own, earlier one.
+
+Args:
+    relation: A staging model.
+    size_us: Size of the window: how far before its end an event still counts.
+    us: The column of event time.
+-#}
+{% macro events_in_scope(relation, size_us, us='us') %}
+    {%- set batch = current_batch() %}
+    select
+        events.*,
+        {{ batch.from_us }}::bigint as scope_from_us
+    from {{ relation }} as events
+    where
+        events.{{ us }} > {{ batch.from_us - size_us }}
+        and events.{{ us }} <= {{ batch.watermark_us }}
+        and events.batch_id <= {{ batch.batch_id }}
+        and not exists (
+            select 1 from {{ ref('int_batch_scope') }} as late
+            where late.subject_kind = 'device' and late.subject = events.device_id
+        )
+    union all
+    select
+        events.*,
+        late.from_us as scope_from_us
+    from {{ ref('int_batch_scope') }} as late
+    inner join {{ relation }} as events
+        on
+            late.subject = events.device_id
+            and events.{{ us }} > late.from_us - {{ size_us }}
+            and events.{{ us }} <= {{ batch.watermark_us }}
+            and events.batch_id <= {{ batch.batch_id }}
+    where late.subject_kind = 'device'
+{% endmacro %}

@@ -1,0 +1,173 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='batch',
+    full_refresh=false,
+    tags=['batch'],
+    contract={'enforced': true},
+    indexes=[
+        {'columns': ['rule_id', 'subject', 'component', 'window_end_us', 'revision'], 'unique': true},
+        {'columns': ['window_end_us']},
+        {'columns': ['batch_id']},
+    ],
+) }}
+
+{%- set batch = current_batch() %}
+{%- set key = 'rule_id, subject, component' %}
+
+with
+
+rules as (
+    select * from {{ ref('int_rules') }}
+),
+
+late as (
+    select * from {{ ref('int_batch_scope') }}
+),
+
+evaluated as (
+    select * from {{ ref('int_verdicts_unioned') }}
+),
+
+-- Not materialized: the indexes find the few rows that are asked for.
+known as not materialized (
+{%- if is_incremental() %}
+    select * from {{ this }}
+    where batch_id < {{ batch.batch_id }}
+{%- else %}
+    select *, ''::text as rule_version, 0 as revision from evaluated
+    where false
+{%- endif %}
+),
+
+-- Which clears matter follows from the rows before: a few of them, for each key that has a clear.
+clearing as (
+    select
+        evaluated.rule_id,
+        evaluated.subject,
+        evaluated.component,
+        coalesce(late.from_us, {{ batch.from_us }}) as from_us,
+        coalesce(rules.clear_for_windows, 1) as clears_kept
+    from evaluated
+    inner join rules on evaluated.rule_id = rules.rule_id
+    left join late on evaluated.subject_kind = late.subject_kind and evaluated.subject = late.subject
+    where evaluated.verdict = 'clear'
+    group by 1, 2, 3, 4, 5
+),
+
+before_scope as (
+    select
+        clearing.rule_id,
+        clearing.subject,
+        clearing.component,
+        before.window_end_us,
+        before.verdict
+    from clearing
+    cross join lateral (
+        select newest.window_end_us, newest.verdict
+        from (
+            select distinct on (known.window_end_us) known.window_end_us, known.verdict
+            from known
+            where
+                known.rule_id = clearing.rule_id
+                and known.subject = clearing.subject
+                and known.component = clearing.component
+                and known.window_end_us <= clearing.from_us
+            order by known.window_end_us desc, known.revision desc
+        ) as newest
+        where newest.verdict <> 'gone'
+        order by newest.window_end_us desc
+        limit clearing.clears_kept
+    ) as before
+),
+
+in_order as (
+    select
+        {{ key }},
+        window_end_us,
+        verdict,
+        false as is_new,
+        count(*) filter (where verdict <> 'clear') over by_key as run_no
+    from (
+        select {{ key }}, window_end_us, verdict from before_scope
+        union all
+        select {{ key }}, window_end_us, verdict from evaluated
+    ) as rows_of_key
+    window by_key as (partition by {{ key }} order by window_end_us)
+),
+
+kept as (
+    select evaluated.*, rules.rule_version
+    from (
+        select
+            {{ key }},
+            window_end_us,
+            verdict,
+            run_no,
+            row_number() over (partition by {{ key }}, run_no order by window_end_us) - 1 as clear_no
+        from in_order
+    ) as numbered
+    inner join evaluated using ({{ key }}, window_end_us)
+    inner join rules using (rule_id)
+    where
+        numbered.verdict <> 'clear'
+        or (numbered.run_no > 0 and numbered.clear_no <= coalesce(rules.clear_for_windows, 1))
+),
+
+-- Only a subject with late events has been evaluated in this range before.
+found_before as (
+    select distinct on (known.rule_id, known.subject, known.component, known.window_end_us)
+        known.*
+    from late
+    cross join rules
+    inner join known
+        on
+            rules.rule_id = known.rule_id
+            and late.subject = known.subject
+            and known.window_end_us > late.from_us
+            and known.window_end_us <= {{ batch.watermark_us }}
+    where rules.subject_kind = late.subject_kind
+    order by known.rule_id, known.subject, known.component, known.window_end_us, known.revision desc
+),
+
+compared as (
+    select
+        {{ key }},
+        window_end_us,
+        coalesce(kept.rule_version, found_before.rule_version) as rule_version,
+        coalesce(kept.subject_kind, found_before.subject_kind) as subject_kind,
+        coalesce(kept.window_start_us, found_before.window_start_us) as window_start_us,
+        coalesce(found_before.revision, 0) + 1 as revision,
+        coalesce(kept.verdict, 'gone') as verdict,
+        case when kept.verdict is null then found_before.observed else kept.observed end as observed,
+        case when kept.verdict is null then found_before.threshold else kept.threshold end as threshold,
+        coalesce(kept.evidence, found_before.evidence) as evidence
+    from kept
+    full outer join found_before using ({{ key }}, window_end_us)
+    where
+        found_before.revision is null
+        or (kept.verdict is null and found_before.verdict <> 'gone')
+        or (
+            kept.verdict is not null
+            and (kept.verdict, kept.window_start_us, kept.observed, kept.threshold, kept.evidence)
+            is distinct from (
+                found_before.verdict, found_before.window_start_us, found_before.observed,
+                found_before.threshold, found_before.evidence
+            )
+        )
+)
+
+select
+    rule_id,
+    rule_version,
+    subject,
+    subject_kind,
+    component,
+    window_start_us,
+    window_end_us,
+    revision,
+    verdict,
+    observed,
+    threshold,
+    evidence,
+    {{ batch.batch_id }}::bigint as batch_id
+from compared

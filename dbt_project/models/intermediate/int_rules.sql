@@ -1,0 +1,3 @@
+{{ config(materialized='ephemeral') }}
+
+{{ rules_as_rows() }}

@@ -1,0 +1,44 @@
+{{ config(
+    indexes=[
+        {'columns': ['device_id', 'us']},
+        {'columns': ['us']},
+        {'columns': ['batch_id', 'us']},
+        {'columns': ['partition', 'event_id'], 'unique': true},
+    ],
+) }}
+
+with
+
+records as (
+    select * from {{ source('landing', 'telemetry_raw') }}
+    where {{ batch_records('telemetry.raw') }} and payload is not null
+),
+
+events as (
+    select
+        records.epoch,
+        records."partition",
+        records."offset",
+        fields.event_id,
+        records.device_id,
+        records.site_id,
+        {{ to_us('records.event_ts') }} as us,
+        {{ to_us(arrival('records.gateway_ts', 'records.kafka_ts')) }} as arrival_us,
+        coalesce(fields.spooled, false) as spooled,
+        fields.cabinet_temp_c
+    from records
+    cross join lateral json_to_record(records.payload) as fields (
+        event_id text,
+        spooled boolean,
+        cabinet_temp_c double precision
+    )
+),
+
+first_of_each as (
+    {{ first_of_each_event('events') }}
+)
+
+select
+    *,
+    {{ current_batch().batch_id }}::bigint as batch_id
+from first_of_each
