@@ -1,10 +1,11 @@
 """What can go wrong in landing, by how one recovers.
 
 StreamingError
-├── SettingError   a setting is missing or unsafe: change it
-├── FatalError     going on would lose or double records: a person decides
-├── FencedError    another consumer has moved the offsets: read them again and go on from there
-└── OutageError    a system is not there or not well: pause, wait, resume
+├── SettingError         a setting is missing or unsafe: change it
+├── FatalError           going on would lose or double records: a person decides
+├── FencedError          another consumer has moved the offsets: read them again and go on from there
+├── ReferenceFileError   a reference file breaks its contract: correct the line it names
+└── OutageError          a system is not there or not well: pause, wait, resume
 
 A record that breaks its contract is no error: it is `decoding.Rejected`, and goes to quarantine.
 """
@@ -28,3 +29,7 @@ class FencedError(StreamingError):
 
 class OutageError(StreamingError):
     """A system that we need does not answer, or cannot serve us now."""
+
+
+class ReferenceFileError(StreamingError):
+    """A reference file cannot be read, breaks its contract, or contradicts what is loaded."""

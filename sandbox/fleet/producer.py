@@ -17,7 +17,10 @@ _QUEUE_FULL_WAIT_S = 0.05
 _PATIENCE_S = 0.1
 """The longest that a signal waits for its answer."""
 
-_FLUSH_S = 30.0
+_BREATH = 500
+"""How many records of history are handed over between two looks at what became of them."""
+
+_DELIVERY_MS = 30_000
 
 SETTINGS: Mapping[str, str | int | bool] = {
     "acks": "all",
@@ -28,6 +31,7 @@ SETTINGS: Mapping[str, str | int | bool] = {
     "linger.ms": 5,
     "message.max.bytes": _MAX_MESSAGE_BYTES,
     "queue.buffering.max.messages": 50_000,
+    "delivery.timeout.ms": _DELIVERY_MS,
 }
 
 
@@ -66,12 +70,12 @@ class FleetProducer:
     """
 
     def __init__(
-        self, client: Mapping[str, str], stop: Event, clock: Callable[[], int] = now_ms
+        self, client: Mapping[str, str | int | float | bool], stop: Event, clock: Callable[[], int] = now_ms
     ) -> None:
         self._producer = Producer({**client, **SETTINGS})
         self._stop = stop
         self._clock = clock
-        self._failed: KafkaError | None = None
+        self._failed: str | None = None
         self.produced = Produced()
 
     def run(self, records: Iterable[Record], progress: Callable[[Produced], None]) -> Produced:
@@ -84,6 +88,10 @@ class FleetProducer:
             if not self._wait_until(record.arrival, progress):
                 break
             self._produce(record)
+            if self.produced.sent % _BREATH == 0:
+                self._producer.poll(0)
+                self._check()
+                progress(self.produced)
         self._flush()
         progress(self.produced)
         return self.produced
@@ -113,13 +121,10 @@ class FleetProducer:
                 self._producer.poll(_QUEUE_FULL_WAIT_S)
         self.produced.sent += 1
         self.produced.reached = record.arrival
-        if self.produced.sent % 500 == 0:
-            self._producer.poll(0)
-            self._check()
 
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
-            self._failed = error
+            self._failed = f"{message.topic()}: {error.str()}"
             return
         # The client types both as optional for messages that carry an error.
         where = cast(tuple[str, int], (message.topic(), message.partition()))
@@ -128,15 +133,16 @@ class FleetProducer:
     def _check(self) -> None:
         if self._failed is not None:
             raise DeliveryError(
-                f"the broker did not take a record: {self._failed.str()}; "
+                f"the broker did not take a record of {self._failed}; "
                 "see `fleetpulse sandbox status`, then run the fleet again"
             )
 
     def _flush(self) -> None:
-        left = self._producer.flush(_FLUSH_S)
+        # Every record is acknowledged or has failed within the delivery time-out.
+        left = self._producer.flush(2 * _DELIVERY_MS / 1_000)
         self._check()
         if left:
             raise DeliveryError(
-                f"the broker has not acknowledged {left} records within {_FLUSH_S:.0f} s; "
+                f"the broker has not answered for {left} records; "
                 "see `fleetpulse sandbox status`, then run the fleet again"
             )

@@ -1,0 +1,36 @@
+"""How durations and instants are written on the command line."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import typer
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)?")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def duration(text: str) -> timedelta:
+    """Returns the duration that `90s`, `2h`, `1.5m` or `120` (seconds) stands for.
+
+    Raises:
+        typer.BadParameter: It stands for none.
+    """
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        raise typer.BadParameter(f"{text!r} is no duration: write 120, 90s, 15m, 2h or 1d")
+    return timedelta(**{_UNITS[match[2] or "s"]: float(match[1])})
+
+
+def instant(text: str) -> datetime:
+    """Returns the instant that an RFC 3339 text with its offset stands for, in UTC.
+
+    Raises:
+        typer.BadParameter: It is none, or says nothing of its offset.
+    """
+    try:
+        parsed = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no instant: write 2026-03-01T12:00:00Z") from None
+    if parsed.tzinfo is None:
+        raise typer.BadParameter(f"{text!r} has no offset: write {text}Z for UTC")
+    return parsed.astimezone(UTC)
