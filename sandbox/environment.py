@@ -12,9 +12,8 @@ from sandbox.ports import HOST, Ports
 from sandbox.postgres import DAGSTER_DATABASE, DAGSTER_ROLE, ODS_DATABASE, ODS_ROLES
 from sandbox.servicenow_server import PASSWORD, USERNAME
 
-HEADER = (
-    "# Written by `fleetpulse sandbox up`, which renews its own names and keeps lines that you add."
-)
+HEADER = "# Written by `fleetpulse sandbox up`."
+FOOTER = "# Settings below this line are yours: they stay, and prevail."
 PLAIN = re.compile(r"[\w./:@%+,=-]*", re.ASCII)
 
 
@@ -51,22 +50,34 @@ def environment(home: Path, ports: Ports, credentials: Credentials) -> dict[str,
 
 
 def write_env_file(path: Path, values: Mapping[str, str]) -> None:
-    """Writes `.env`, mode 0600, at once; lines with other names stay.
+    """Writes `.env`, mode 0600, at once; what a person has added at its end stays.
 
     Raises:
         StateError: There is a file that the sandbox has not written.
     """
-    kept: list[str] = []
-    if path.exists():
-        header, *lines = path.read_text(encoding="utf-8").splitlines() or [""]
-        if header != HEADER:
-            raise StateError(
-                f"{path} was not written by the sandbox: move it away, then run "
-                "`fleetpulse sandbox up` again"
-            )
-        kept = [line for line in lines if line and line.partition("=")[0].strip() not in values]
-    ours = [f"{name}={_quoted(value)}" for name, value in values.items()]
-    write_private(path, "\n".join([HEADER, *ours, *kept]) + "\n")
+    ours = "".join(f"{name}={_quoted(value)}\n" for name, value in values.items())
+    write_private(path, f"{HEADER}\n{ours}{FOOTER}\n{_added(path)}")
+
+
+def clear_env_file(path: Path) -> None:
+    """Takes the sandbox's settings out of `.env`, and the file away if nothing else is in it.
+
+    Raises:
+        StateError: There is a file that the sandbox has not written.
+    """
+    if added := _added(path):
+        write_private(path, f"{HEADER}\n{FOOTER}\n{added}")
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _added(path: Path) -> str:
+    if not path.exists():
+        return ""
+    ours, footer, added = path.read_text(encoding="utf-8").partition(f"{FOOTER}\n")
+    if not ours.startswith(f"{HEADER}\n") or not footer:
+        raise StateError(f"{path} was not written by the sandbox: move it away and try again")
+    return added
 
 
 def _quoted(value: str) -> str:
