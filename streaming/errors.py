@@ -3,7 +3,7 @@
 StreamingError
 ├── SettingError         a setting is missing or unsafe: change it
 ├── FatalError           going on would lose or double records: a person decides
-├── FencedError          another consumer has moved the offsets: read them again and go on from there
+├── FencedError          another consumer has moved the offsets: read them, go on from there
 ├── ReferenceFileError   a reference file breaks its contract: correct the line it names
 └── OutageError          a system is not there or not well: pause, wait, resume
 
