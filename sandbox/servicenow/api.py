@@ -53,8 +53,10 @@ class TableApi:
         params = request.query_params
         limit = _count(request, "sysparm_limit", _DEFAULT_LIMIT)
         offset = _count(request, "sysparm_offset", 0)
-        parsed = query.parse(params.get("sysparm_query", ""), INCIDENT)
-        if parsed.ignored and self._faults.plan.invalid_query_returns_no_rows:
+        plan = self._faults.plan
+        known = {name: f for name, f in INCIDENT.items() if name not in plan.unknown_query_fields}
+        parsed = query.parse(params.get("sysparm_query", ""), known)
+        if parsed.ignored and plan.invalid_query_returns_no_rows:
             page = Page([], 0)
         else:
             page = await run_in_threadpool(self._store.find, parsed, limit=limit, offset=offset)

@@ -40,12 +40,14 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         requests_per_hour: The quota in a clock hour, or None for no rule.
         fail: Refusals.
         lose_answer: Lost answers.
+        unknown_query_fields: Fields that the account cannot query: conditions on them are ignored.
         invalid_query_returns_no_rows: The property `glide.invalid_query.returns_no_rows`.
     """
 
     requests_per_hour: Count | None = None
     fail: Failure | None = None
     lose_answer: LostAnswer | None = None
+    unknown_query_fields: tuple[str, ...] = ()
     invalid_query_returns_no_rows: bool = False
 
 

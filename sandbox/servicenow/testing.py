@@ -55,7 +55,9 @@ class Instance:
 def serve(
     database: Path, *, certificate: Path | None = None, key: Path | None = None
 ) -> Iterator[Instance]:
-    """Serves an instance on a free port until the block ends; clients close their connections before.
+    """Serves an instance on a free port until the block ends.
+
+    Clients close their connections before that: the server waits for them.
 
     Args:
         database: Its SQLite file.
