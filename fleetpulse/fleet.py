@@ -4,7 +4,7 @@ import json
 import signal
 from collections import defaultdict
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
 from typing import Annotated
@@ -40,11 +40,11 @@ def run(
     devices: Annotated[int, typer.Option(help="How many machines.")] = 200,
     seed: Annotated[int, typer.Option(help="Everything random follows from it.")] = 1,
     history: Annotated[
-        timedelta, typer.Option(parser=duration, metavar="DURATION", help="Time before live time.")
-    ] = timedelta(hours=2),
+        str, typer.Option(metavar="DURATION", help="Time that is made up before live time.")
+    ] = "2h",
     live: Annotated[
-        timedelta | None,
-        typer.Option("--for", parser=duration, metavar="DURATION", help="Live time; else endless."),
+        str | None,
+        typer.Option("--for", metavar="DURATION", help="Live time; without it, endless."),
     ] = None,
     start: Annotated[
         datetime | None,
@@ -67,12 +67,13 @@ def run(
     """
     tree = settings.load()
     kafka = settings.require(tree.kafka, "kafka")
+    past = duration(history, "--history")
     config = FleetConfig(
         devices=devices,
         seed=seed,
-        start=start or datetime.now(UTC) + lead_time(devices, history),
-        history=history,
-        live=live,
+        start=start or datetime.now(UTC) + lead_time(devices, past),
+        history=past,
+        live=None if live is None else duration(live, "--for"),
         faults=faults,
     )
     plan = make_plan(config)

@@ -9,15 +9,17 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)?")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
-def duration(text: str) -> timedelta:
+def duration(text: str, option: str) -> timedelta:
     """Returns the duration that `90s`, `2h`, `1.5m` or `120` (seconds) stands for.
 
     Raises:
-        typer.BadParameter: It stands for none.
+        typer.BadParameter: It stands for none; the message names the option.
     """
     match = _DURATION.fullmatch(text.strip())
     if match is None:
-        raise typer.BadParameter(f"{text!r} is no duration: write 120, 90s, 15m, 2h or 1d")
+        raise typer.BadParameter(
+            f"{text!r} is no duration: write 120, 90s, 15m, 2h or 1d", param_hint=option
+        )
     return timedelta(**{_UNITS[match[2] or "s"]: float(match[1])})
 
 

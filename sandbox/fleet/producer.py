@@ -32,6 +32,8 @@ SETTINGS: Mapping[str, str | int | bool] = {
     "message.max.bytes": _MAX_MESSAGE_BYTES,
     "queue.buffering.max.messages": 50_000,
     "delivery.timeout.ms": _DELIVERY_MS,
+    # What a retry mends is no news; what it does not comes back by the delivery report.
+    "log_level": 3,
 }
 
 
