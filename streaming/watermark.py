@@ -1,0 +1,345 @@
+"""The watermark: the event time below which nothing more is expected, and when not to believe it.
+
+A partition's watermark is (first term) the largest min(event_ts, arrival, now) that has landed,
+less the late tolerance L; or (second term), once the ODS has reached the end that the broker gave
+at t0, t0 − L. It never falls; the whole is the minimum over the partitions.
+
+The pipeline's silence is not the devices' silence, so in a fleet of three sites and more:
+
+- Less than 40 % of the fleet heard from in the 180 s before the candidate: the heartbeats'
+  partitions count by their first term alone. If it still fails, the watermark is held; until it
+  has once succeeded, there is none.
+- No offset has moved for 60 s (a standstill): held until 80 % of those heard before are heard
+  again, and 60 s more.
+
+`decide` is pure; `observe` asks the ODS and the broker's ends what it needs.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import class_row
+
+from streaming.sinks.ods import table_of
+
+HEARTBEATS = "heartbeat.raw"
+HEARD_WITHIN = timedelta(seconds=180)
+FLEET_SHARE = 0.4
+RETURN_SHARE = 0.8
+STANDSTILL = timedelta(seconds=60)
+RETURN_WAIT = timedelta(seconds=60)
+GUARDED_SITES = 3
+
+Ends = Mapping[tuple[str, int], int]
+"""The last stable offset by topic and partition, as the broker gave it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far one partition has come, in offsets and in time."""
+
+    topic: str
+    epoch: int
+    partition: int
+    next_offset: int
+    max_event_ts: datetime | None
+    watermark: datetime | None
+    end_offset: int | None
+    end_asked_at: datetime | None
+
+    def asked(self, end: int | None, t0: datetime) -> "Progress":
+        """Takes note of the broker's end at t0, unless an older question is still open."""
+        open_question = self.end_offset is not None and self.next_offset < self.end_offset
+        if end is None or (open_question and self.next_offset < end):
+            return self
+        return replace(self, end_offset=end, end_asked_at=t0)
+
+    def first_term(self, tolerance: timedelta) -> datetime | None:
+        """Returns the watermark by what has been seen alone."""
+        seen = None if self.max_event_ts is None else self.max_event_ts - tolerance
+        return _latest(self.watermark, seen)
+
+    def both_terms(self, tolerance: timedelta) -> datetime | None:
+        """Returns the watermark also by having read all that there was."""
+        proven = None
+        if self.end_offset is not None and self.next_offset >= self.end_offset:
+            proven = self.end_asked_at and self.end_asked_at - tolerance
+        return _latest(self.first_term(tolerance), proven)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The whole watermark between two looks at it.
+
+    `resumed_at` is when offsets moved again after a standstill, `returned_at` when enough devices
+    were heard again.
+    """
+
+    watermark: datetime | None = None
+    heard_once: bool = False
+    held_since: datetime | None = None
+    held_reason: str | None = None
+    stood_still: bool = False
+    resumed_at: datetime | None = None
+    returned_at: datetime | None = None
+    devices_expected: int = 0
+    devices_heard: int = 0
+
+    def held(self, reason: str, now: datetime) -> "State":
+        """Returns the state, held for a reason."""
+        return replace(self, held_since=self.held_since or now, held_reason=reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """The devices in operation at a moment, their sites, and how many were heard just before."""
+
+    devices: int
+    sites: int
+    heard: int
+
+    @property
+    def guarded(self) -> bool:
+        """Whether the fleet is large enough to tell its silence from the pipeline's."""
+        return self.sites >= GUARDED_SITES
+
+    @property
+    def present(self) -> bool:
+        """Whether enough of the fleet was heard."""
+        return not self.guarded or self.heard >= FLEET_SHARE * self.devices
+
+
+def decide(
+    state: State,
+    partitions: Sequence[Progress],
+    moved_at: datetime | None,
+    now: datetime,
+    tolerance: timedelta,
+    fleet_at: Callable[[datetime], Fleet],
+    returned: Callable[[datetime, datetime], tuple[int, int]],
+) -> tuple[State, list[Progress]]:
+    """Returns the watermark's next state, and the partitions' own watermarks where it moved.
+
+    Args:
+        state: The state before.
+        partitions: All partitions, the broker's ends noted.
+        moved_at: When a next offset last moved.
+        now: The time.
+        tolerance: The late tolerance L.
+        fleet_at: Asks for the fleet at a candidate watermark.
+        returned: Asks, for the watermark and the time since which they count, how many devices
+            were heard before it, and how many of these were heard again.
+    """
+    if not partitions or moved_at is None:
+        return state, []
+    state = _after_standstill(state, moved_at, now, returned)
+    if state.stood_still:
+        return state, []
+    accepted = [replace(each, watermark=each.both_terms(tolerance)) for each in partitions]
+    whole = _least(accepted)
+    fleet = whole and fleet_at(whole)
+    if not fleet or not fleet.present:
+        accepted = [
+            replace(
+                each,
+                watermark=each.first_term(tolerance)
+                if each.topic == HEARTBEATS
+                else each.both_terms(tolerance),
+            )
+            for each in partitions
+        ]
+        whole = _least(accepted)
+        fleet = whole and fleet_at(whole)
+    if not whole or not fleet:
+        return state, []
+    counted = replace(state, devices_expected=fleet.devices, devices_heard=fleet.heard)
+    if not fleet.present:
+        if not state.heard_once:
+            return counted, []
+        return counted.held(
+            f"only {fleet.heard} of {fleet.devices} devices were heard from in the "
+            f"{HEARD_WITHIN.seconds} s before {whole:%Y-%m-%d %H:%M:%S} UTC",
+            now,
+        ), []
+    moved = replace(
+        counted,
+        watermark=_latest(state.watermark, whole),
+        heard_once=True,
+        held_since=None,
+        held_reason=None,
+    )
+    return moved, accepted
+
+
+def _after_standstill(
+    state: State,
+    moved_at: datetime,
+    now: datetime,
+    returned: Callable[[datetime, datetime], tuple[int, int]],
+) -> State:
+    """Returns the state with a standstill begun, gone on, or over."""
+    if state.watermark is None:
+        return state
+    if now - moved_at > STANDSTILL:
+        stopped = replace(state, stood_still=True, resumed_at=None, returned_at=None)
+        return stopped.held(f"nothing has landed since {moved_at:%Y-%m-%d %H:%M:%S} UTC", now)
+    if not state.stood_still:
+        return state
+    resumed_at = state.resumed_at or moved_at
+    state = replace(state, resumed_at=resumed_at)
+    if state.returned_at is None and state.watermark is not None:
+        before, again = returned(state.watermark, resumed_at)
+        if again < RETURN_SHARE * before:
+            reason = f"after a standstill, {again} of {before} devices were heard from again"
+            return state.held(reason, now)
+        state = replace(state, returned_at=now)
+    if state.returned_at is not None and now - state.returned_at < RETURN_WAIT:
+        return state.held("the devices are back after a standstill; waiting for stragglers", now)
+    return replace(state, stood_still=False, resumed_at=None, returned_at=None)
+
+
+def advance(
+    connection: psycopg.Connection, ends: Ends, asked_at: datetime, tolerance: timedelta
+) -> State:
+    """Looks at what has landed, and moves the watermark or holds it, in one transaction.
+
+    Args:
+        connection: The ODS, as the role of the orchestrator.
+        ends: The broker's ends of all partitions of the landed topics.
+        asked_at: When the broker was asked for them (t0): before this call.
+        tolerance: The late tolerance.
+    """
+    with connection.transaction():
+        with connection.cursor(row_factory=class_row(State)) as cursor:
+            state = cursor.execute(
+                "select watermark, heard_once, held_since, held_reason, stood_still, resumed_at,"
+                " returned_at, coalesce(devices_expected, 0) as devices_expected,"
+                " coalesce(devices_heard, 0) as devices_heard from control.watermark for update"
+            ).fetchone()
+        if state is None:
+            raise LookupError("control.watermark has lost its row: insert default values")
+        partitions, moved_at = _read_progress(connection)
+        partitions = [
+            each.asked(ends.get((each.topic, each.partition)), asked_at) for each in partitions
+        ]
+        topics = sorted({each.topic for each in partitions})
+        after, accepted = decide(
+            state,
+            partitions,
+            moved_at,
+            asked_at,
+            tolerance,
+            lambda moment: _fleet_at(connection, topics, moment),
+            lambda before, since: _returned(connection, topics, before, since),
+        )
+        _write(
+            connection, after, {(p.topic, p.epoch, p.partition): p for p in partitions}, accepted
+        )
+    return after
+
+
+def _read_progress(connection: psycopg.Connection) -> tuple[list[Progress], datetime | None]:
+    # The newest epoch of each partition: an older one has ended.
+    with connection.cursor(row_factory=class_row(Progress)) as cursor:
+        partitions = cursor.execute(
+            'select distinct on (o.topic, o."partition") o.topic, o.epoch, o."partition",'
+            " o.next_offset, o.max_event_ts, p.watermark, p.end_offset, p.end_asked_at"
+            " from landing.offsets o"
+            ' left join control.partition_progress p using (topic, epoch, "partition")'
+            ' order by o.topic, o."partition", o.epoch desc'
+        ).fetchall()
+    row = connection.execute("select max(moved_at) from landing.offsets").fetchone()
+    return partitions, row[0] if row else None
+
+
+def _write(
+    connection: psycopg.Connection,
+    state: State,
+    asked: dict[tuple[str, int, int], Progress],
+    accepted: Sequence[Progress],
+) -> None:
+    connection.execute(
+        "update control.watermark set watermark = %(watermark)s, heard_once = %(heard_once)s,"
+        " held_since = %(held_since)s, held_reason = %(held_reason)s,"
+        " stood_still = %(stood_still)s, resumed_at = %(resumed_at)s,"
+        " returned_at = %(returned_at)s, devices_expected = %(devices_expected)s,"
+        " devices_heard = %(devices_heard)s, updated_at = now()",
+        {name: getattr(state, name) for name in State.__dataclass_fields__},
+    )
+    final = asked | {(each.topic, each.epoch, each.partition): each for each in accepted}
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            'insert into control.partition_progress (topic, epoch, "partition", watermark,'
+            " end_offset, end_asked_at) values (%s, %s, %s, %s, %s, %s)"
+            ' on conflict (topic, epoch, "partition") do update set'
+            " watermark = excluded.watermark, end_offset = excluded.end_offset,"
+            " end_asked_at = excluded.end_asked_at",
+            [
+                (p.topic, p.epoch, p.partition, p.watermark, p.end_offset, p.end_asked_at)
+                for p in final.values()
+            ],
+        )
+
+
+def _signs_of_life(topics: Sequence[str]) -> sql.Composed:
+    """Returns device_id and arrival of all that counts as a sign of life, after `since`."""
+    each = sql.SQL(
+        "select device_id, case when gateway_ts between kafka_ts - interval '20 days'"
+        " and kafka_ts + interval '5 minutes' then gateway_ts else kafka_ts end as arrival"
+        " from landing.{} where device_id is not null"
+        " and kafka_ts >= %(since)s::timestamptz - interval '5 minutes'"
+    )
+    parts: list[sql.Composable] = [each.format(sql.Identifier(table_of(topic))) for topic in topics]
+    parts.append(
+        sql.SQL(
+            "select device_id, arrival_ts from landing.quarantine"
+            " where device_id is not null and arrival_ts > %(since)s"
+        )
+    )
+    return sql.SQL(" union all ").join(parts)
+
+
+def _fleet_at(connection: psycopg.Connection, topics: Sequence[str], moment: datetime) -> Fleet:
+    query = sql.SQL(
+        "with fleet as (select device_id, site_id from reference.devices"
+        " where valid_from <= %(moment)s and %(moment)s < valid_to"
+        " and commissioned_at <= %(moment)s and %(moment)s < coalesce(decommissioned_at,"
+        " 'infinity')), life as ({life})"
+        " select (select count(*) from fleet) as devices,"
+        " (select count(distinct site_id) from fleet) as sites,"
+        " (select count(*) from fleet where device_id in (select device_id from life"
+        "  where arrival > %(since)s and arrival <= %(moment)s)) as heard"
+    ).format(life=_signs_of_life(topics))
+    with connection.cursor(row_factory=class_row(Fleet)) as cursor:
+        found = cursor.execute(query, {"moment": moment, "since": moment - HEARD_WITHIN}).fetchone()
+    return found or Fleet(0, 0, 0)
+
+
+def _returned(
+    connection: psycopg.Connection, topics: Sequence[str], before: datetime, since: datetime
+) -> tuple[int, int]:
+    query = sql.SQL(
+        "with life as ({life}),"
+        " earlier as (select distinct device_id from life"
+        "  where arrival > %(since)s and arrival <= %(before)s)"
+        " select (select count(*) from earlier), (select count(*) from earlier"
+        "  where device_id in (select device_id from life where arrival >= %(resumed)s))"
+    ).format(life=_signs_of_life(topics))
+    row = connection.execute(
+        query, {"since": before - HEARD_WITHIN, "before": before, "resumed": since}
+    ).fetchone()
+    return (int(row[0]), int(row[1])) if row else (0, 0)
+
+
+def _latest(*moments: datetime | None) -> datetime | None:
+    return max((moment for moment in moments if moment is not None), default=None)
+
+
+def _least(partitions: Sequence[Progress]) -> datetime | None:
+    """Returns the minimum, or None where a partition has none yet."""
+    moments = [each.watermark for each in partitions]
+    known = [moment for moment in moments if moment is not None]
+    return min(known) if known and len(known) == len(moments) else None
