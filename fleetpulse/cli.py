@@ -3,15 +3,18 @@
 import os
 import sys
 
+import psycopg
 import typer
 from dotenv import load_dotenv
 
-from fleetpulse import quarantine, settings
+from fleetpulse import fleet, quarantine, reference, rules, sandbox, settings
 from fleetpulse.consume import consume
 from fleetpulse.migrate import migrate
 from fleetpulse.paths import ENV_FILE
 from fleetpulse.verify import verify
+from sandbox.errors import SandboxError
 from streaming.errors import StreamingError
+from ticketing.errors import TicketingError
 
 app = typer.Typer(
     name="fleetpulse",
@@ -20,10 +23,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.add_typer(sandbox.app, name="sandbox")
+app.command()(migrate)
+app.add_typer(reference.app, name="reference")
+app.add_typer(fleet.app, name="fleet")
 app.command()(consume)
 app.command()(verify)
-app.command()(migrate)
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(rules.app, name="rules")
 
 
 def main() -> None:
@@ -34,6 +41,12 @@ def main() -> None:
     try:
         settings.refuse_unknown(os.environ)
         app()
-    except StreamingError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
-        sys.exit(1)
+    except (StreamingError, TicketingError, SandboxError) as error:
+        _fail(str(error))
+    except psycopg.OperationalError as error:
+        _fail(f"the ODS does not answer: {str(error).strip()}")
+
+
+def _fail(message: str) -> None:
+    print(f"error: {message}", file=sys.stderr)  # noqa: T201
+    sys.exit(1)
