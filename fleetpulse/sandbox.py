@@ -17,7 +17,7 @@ from rich.text import Text
 from fleetpulse import settings
 from fleetpulse.migrate import owner_url, upgrade
 from fleetpulse.paths import ENV_FILE, SANDBOX_HOME
-from sandbox.environment import clear_env_file, write_env_file
+from sandbox.environment import check_env_file, clear_env_file, write_env_file
 from sandbox.sandbox import Health, Report, Sandbox, ServerStatus, silent
 from streaming.settings import OdsPasswords, OdsSettings
 
@@ -53,6 +53,7 @@ def start(home: Path, report: Report = silent) -> dict[str, str]:
 def up() -> None:
     """Start what is not running, wait until it answers, and write `.env`."""
     home, env_file = _place()
+    check_env_file(env_file)
     began = time.monotonic()
     with _Progress() as progress:
         environment = start(home, progress.report)

@@ -59,6 +59,15 @@ def write_env_file(path: Path, values: Mapping[str, str]) -> None:
     write_private(path, f"{HEADER}\n{ours}{FOOTER}\n{_added(path)}")
 
 
+def check_env_file(path: Path) -> None:
+    """Looks whether `.env` may be written, before anything is started.
+
+    Raises:
+        StateError: There is a file that the sandbox has not written.
+    """
+    _added(path)
+
+
 def clear_env_file(path: Path) -> None:
     """Takes the sandbox's settings out of `.env`, and the file away if nothing else is in it.
 

@@ -49,6 +49,10 @@ share.coordinator.state.topic.num.partitions=1
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
+
+# A broker that was killed is let in again only when its last session has run out (9 s by default).
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
 """
 
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -17,7 +18,7 @@ from sandbox.credentials import Credentials
 from sandbox.errors import PlatformError, StartError
 from sandbox.files import write_private
 from sandbox.ports import HOST, Ports
-from sandbox.process import Command, plain_environment
+from sandbox.process import Command, Identity, plain_environment, still_there
 from sandbox.server import NotReadyError, Report
 
 UNROOT = Path(__file__).with_name("unroot.py")
@@ -195,28 +196,25 @@ class Postgres:
 
     def _clear_up(self) -> None:
         """Removes what a killed server leaves, which would keep the next one from starting."""
-        left_over = self._left_over()
         # Backends end by themselves when they miss their postmaster; they hold the shared memory.
-        _, alive = psutil.wait_procs(left_over, timeout=LEFT_OVER_PATIENCE_S)
-        for process in alive:
-            process.kill()
-        _, alive = psutil.wait_procs(alive, timeout=LEFT_OVER_PATIENCE_S)
-        if alive:
-            pids = ", ".join(str(process.pid) for process in alive)
+        left = still_there(self._left_over(), LEFT_OVER_PATIENCE_S)
+        for identity in left:
+            if (process := identity.process()) is not None:
+                process.kill()
+        if left := still_there(left, LEFT_OVER_PATIENCE_S):
+            pids = ", ".join(str(identity.pid) for identity in left)
             raise StartError(f"postgres: left-over processes {pids} do not end: end them by hand")
         # Its pid may be somebody else's by now, and Postgres would take that for a running server.
         (self._data / "postmaster.pid").unlink(missing_ok=True)
 
-    def _left_over(self) -> list[psutil.Process]:
+    def _left_over(self) -> list[Identity]:
         """Returns the processes of our program that work in our data folder."""
         found = []
         for process in psutil.process_iter(["name"]):
             if process.info["name"] == "postgres":
-                try:
+                with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
                     if Path(process.cwd()) == self._data:
-                        found.append(process)
-                except (psutil.NoSuchProcess, psutil.AccessDenied):
-                    continue
+                        found.append(Identity.of(process.pid))
         return found
 
 

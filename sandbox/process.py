@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -149,21 +149,24 @@ class Daemon:
             if process is not None:
                 with suppress(psutil.NoSuchProcess):
                     process.send_signal(number)
-            if _ended(identity, patience):
+            if not still_there([identity], patience):
                 return
         raise StopError(
             f"{self.name}: process {identity.pid} survives SIGKILL: look at it, end it by hand"
         )
 
 
-def _ended(identity: Identity, patience_s: float) -> bool:
-    # Not psutil's wait: it waits on until somebody has collected a zombie, which init may put off.
+def still_there(identities: Iterable[Identity], patience_s: float) -> list[Identity]:
+    """Waits until processes have ended, and returns those that have not.
+
+    Unlike psutil's wait it takes a zombie as ended: init may be slow to collect it.
+    """
     deadline = time.monotonic() + patience_s
-    while identity.process() is not None:
-        if time.monotonic() > deadline:
-            return False
+    left = [identity for identity in identities if identity.process() is not None]
+    while left and time.monotonic() < deadline:
         time.sleep(LOOK_EVERY_S)
-    return True
+        left = [identity for identity in left if identity.process() is not None]
+    return left
 
 
 def plain_environment(home: Path) -> dict[str, str]:

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -27,7 +27,7 @@ from sandbox.kafka import Kafka
 from sandbox.object_store import ACCESS_KEY, SECRET_KEY, ObjectStore
 from sandbox.ports import Ports
 from sandbox.postgres import ROLES, Postgres
-from sandbox.process import Daemon, State
+from sandbox.process import Daemon, Identity, State
 from sandbox.server import NotReadyError, Server
 from sandbox.servicenow_server import PASSWORD, ServiceNow
 from streaming.contracts import CONTRACTS
@@ -216,18 +216,14 @@ class Sandbox:
 
     def _status(self, server: Server) -> ServerStatus:
         daemon = Daemon(server.name, self.home)
-        state, process = daemon.state(), daemon.process()
-        if process is None:
-            health = Health.DIED if state is State.DIED else Health.DOWN
-        else:
-            health = Health.UP if _answers(server) else Health.SILENT
-        identity = daemon.identity() if process else None
+        health = _health(server, daemon)
+        identity = daemon.identity() if health in (Health.UP, Health.SILENT) else None
         return ServerStatus(
             name=server.name,
             health=health,
             address=server.address if self._ports_file.exists() else "",
-            pid=process.pid if process else None,
-            memory_bytes=_memory(process) if process else None,
+            pid=identity.pid if identity else None,
+            memory_bytes=_memory(identity) if identity else None,
             since=datetime.fromtimestamp(identity.started_at, UTC) if identity else None,
             log=daemon.log,
             log_tail=tail(daemon.log) if health in (Health.DIED, Health.SILENT) else "",
@@ -264,7 +260,9 @@ def _wait(server: Server, daemon: Daemon, given_up: threading.Event) -> None:
         except NotReadyError as error:
             reason = str(error)
         else:
-            return
+            if daemon.process() is not None:
+                return
+            reason = f"something else answers at {server.address}"
         if not alive:
             raise StartError(_with_log(f"{server.name} died while starting", daemon))
         if time.monotonic() > deadline:
@@ -281,21 +279,28 @@ def _with_log(message: str, daemon: Daemon) -> str:
     return f"{message}; the end of {daemon.log}:\n{tail(daemon.log)}"
 
 
-def _answers(server: Server) -> bool:
+def _health(server: Server, daemon: Daemon) -> Health:
+    if daemon.state() is State.DOWN:
+        return Health.DOWN
     try:
         server.probe()
     except NotReadyError:
-        return False
-    return True
+        # Looked at after the question: who died meanwhile is dead, not silent.
+        return Health.SILENT if daemon.state() is State.RUNNING else Health.DIED
+    # A stranger may answer at the address of a server of ours that has died.
+    return Health.UP if daemon.state() is State.RUNNING else Health.DIED
 
 
-def _memory(process: psutil.Process) -> int:
+def _memory(identity: Identity) -> int | None:
     total = 0
-    for member in (process, *process.children(recursive=True)):
-        try:
+    try:
+        leader = psutil.Process(identity.pid)
+        members = [leader, *leader.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return None
+    for member in members:
+        with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             info = member.memory_full_info()
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue
-        # pss shares out common pages among their users; macOS only knows what is a process's own.
-        total += getattr(info, "pss", info.uss)
+            # pss shares out common pages; macOS only knows what is a process's own.
+            total += getattr(info, "pss", info.uss)
     return total

@@ -4,7 +4,7 @@ import pytest
 from dotenv import dotenv_values
 
 from sandbox.credentials import Credentials
-from sandbox.environment import clear_env_file, environment, write_env_file
+from sandbox.environment import check_env_file, clear_env_file, environment, write_env_file
 from sandbox.errors import StateError
 from sandbox.object_store import ACCESS_KEY, SECRET_KEY
 from sandbox.ports import Ports
@@ -115,9 +115,10 @@ def test_clearing_takes_away_a_file_that_holds_nothing_else(tmp_path: Path) -> N
     assert not (tmp_path / ".env").exists()
 
 
-def test_a_file_of_somebody_else_is_never_overwritten(tmp_path: Path) -> None:
+def test_a_file_of_somebody_else_is_never_touched(tmp_path: Path) -> None:
     path = tmp_path / ".env"
     path.write_text("FLEETPULSE_ODS__HOST=production\n")
-    with pytest.raises(StateError, match="not written by the sandbox: move it away"):
-        write_env_file(path, {"FLEETPULSE_ODS__HOST": "127.0.0.1"})
+    for act in (check_env_file, clear_env_file, lambda path: write_env_file(path, {"NAME": "x"})):
+        with pytest.raises(StateError, match="not written by the sandbox: move it away"):
+            act(path)
     assert path.read_text() == "FLEETPULSE_ODS__HOST=production\n"
