@@ -14,7 +14,6 @@ from rich.table import Table
 from fleetpulse import settings
 from fleetpulse.options import instant
 from streaming import reference
-from streaming.errors import OutageError
 
 app = typer.Typer(help="Devices, sites, limits and maintenance.", no_args_is_help=True)
 
@@ -44,11 +43,8 @@ def load(
     """
     tables = reference.read_files(files)
     ods = settings.require(settings.load().ods, "ods")
-    try:
-        with psycopg.connect(ods.url("reference")) as connection:
-            changes = reference.load(connection, tables, as_of or datetime.now(UTC))
-    except psycopg.OperationalError as error:
-        raise OutageError(f"the ODS at {ods.host}:{ods.port} does not answer: {error}") from error
+    with psycopg.connect(ods.url("reference")) as connection:
+        changes = reference.load(connection, tables, as_of or datetime.now(UTC))
     if as_json:
         typer.echo(json.dumps({table: asdict(change) for table, change in changes.items()}))
         return

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from threading import Event
 from typing import cast
 
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from sandbox.fleet.errors import DeliveryError
 from sandbox.fleet.records import Record
+from streaming.contracts import CONTRACTS
 
 _MAX_MESSAGE_BYTES = 1_048_000
 _QUEUE_FULL_WAIT_S = 0.05
@@ -20,6 +21,7 @@ _PATIENCE_S = 0.1
 _BREATH = 500
 """How many records of history are handed over between two looks at what became of them."""
 
+_ANSWER_S = 5.0
 _DELIVERY_MS = 30_000
 
 SETTINGS: Mapping[str, str | int | bool] = {
@@ -32,8 +34,8 @@ SETTINGS: Mapping[str, str | int | bool] = {
     "message.max.bytes": _MAX_MESSAGE_BYTES,
     "queue.buffering.max.messages": 50_000,
     "delivery.timeout.ms": _DELIVERY_MS,
-    # What a retry mends is no news; what it does not comes back by the delivery report.
-    "log_level": 3,
+    # What a retry mends is no news; what it does not mend comes back by the delivery reports.
+    "log_level": 0,
 }
 
 
@@ -72,8 +74,12 @@ class FleetProducer:
     """
 
     def __init__(
-        self, client: Mapping[str, str | int | float | bool], stop: Event, clock: Callable[[], int] = now_ms
+        self,
+        client: Mapping[str, str | int | float | bool],
+        stop: Event,
+        clock: Callable[[], int] = now_ms,
     ) -> None:
+        self._address = client["bootstrap.servers"]
         self._producer = Producer({**client, **SETTINGS})
         self._stop = stop
         self._clock = clock
@@ -84,8 +90,9 @@ class FleetProducer:
         """Produces until the records end or `stop` is set, then waits for the acknowledgements.
 
         Raises:
-            DeliveryError: The broker did not take a record, or not in time.
+            DeliveryError: The broker does not answer, lacks a topic, or did not take a record.
         """
+        self._check_topics()
         for record in records:
             if not self._wait_until(record.arrival, progress):
                 break
@@ -97,6 +104,20 @@ class FleetProducer:
         self._flush()
         progress(self.produced)
         return self.produced
+
+    def _check_topics(self) -> None:
+        try:
+            topics = self._producer.list_topics(timeout=_ANSWER_S).topics
+        except KafkaException as error:
+            raise DeliveryError(
+                f"no broker answers at {self._address}: {error.args[0].str()}; "
+                "see `fleetpulse sandbox status`"
+            ) from error
+        if missing := [topic for topic in CONTRACTS if topic not in topics]:
+            raise DeliveryError(
+                f"the broker at {self._address} has no topic {', '.join(missing)}; "
+                "`fleetpulse sandbox up` creates the topics"
+            )
 
     def _wait_until(self, arrival: int, progress: Callable[[Produced], None]) -> bool:
         while not self._stop.is_set():
