@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich import box
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
 from rich.table import Table
@@ -116,7 +117,7 @@ def _plain(value: Any) -> str:
 
 
 def _print(found: list[ServerStatus]) -> None:
-    table = Table()
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("server", "state", "pid", "address", "memory", "since"):
         table.add_column(
             name, justify="right" if name in ("pid", "memory") else "left", no_wrap=True
@@ -134,8 +135,9 @@ def _print(found: list[ServerStatus]) -> None:
     console.print(table)
     for server in found:
         if server.health in (Health.DIED, Health.SILENT):
-            console.print(f"\n{server.name} {server.health}; the end of {server.log}:", style="red")
-            console.print(server.log_tail, markup=False, highlight=False)
+            title = f"{server.name} {server.health}; the end of {server.log}:"
+            console.print(title, style="red", highlight=False, soft_wrap=True)
+            console.print(server.log_tail, markup=False, highlight=False, soft_wrap=True)
 
 
 class _Progress:

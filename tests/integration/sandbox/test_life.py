@@ -14,7 +14,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 from sandbox.errors import StartError
 from sandbox.files import tail
 from sandbox.ports import HOST
-from sandbox.process import Identity, still_there
+from sandbox.process import Daemon, Identity, still_there
 from sandbox.sandbox import Health, Sandbox
 from tests.integration.sandbox.conftest import Clients
 
@@ -32,6 +32,10 @@ SERVERS = ["postgres", "kafka", "s3", "servicenow"]
 
 def pids(sandbox: Sandbox) -> dict[str, int | None]:
     return {server.name: server.pid for server in sandbox.status()}
+
+
+def stop(sandbox: Sandbox, server: str) -> None:
+    assert Daemon(server, sandbox.home).stop(signal.SIGINT, patience_s=20)
 
 
 def health(sandbox: Sandbox) -> dict[str, Health]:
@@ -71,7 +75,8 @@ def test_up_again_changes_nothing(sandbox: Sandbox) -> None:
 
 
 def test_two_ups_at_once_start_one_of_each(sandbox: Sandbox) -> None:
-    sandbox.down()
+    stop(sandbox, "postgres")
+    stop(sandbox, "servicenow")
     with ThreadPoolExecutor(2) as pool:
         first, second = pool.map(lambda _: Sandbox(sandbox.home).up(), range(2))
     assert first == second
@@ -113,7 +118,7 @@ def test_status_names_the_server_that_died_and_shows_its_log(
 
 
 def test_a_server_that_cannot_start_is_an_error_with_the_end_of_its_log(sandbox: Sandbox) -> None:
-    sandbox.down()
+    stop(sandbox, "postgres")
     version = sandbox.home / "postgres" / "data" / "PG_VERSION"
     right = version.read_text()
     version.write_text("1\n")
@@ -130,7 +135,7 @@ def test_a_server_that_cannot_start_is_an_error_with_the_end_of_its_log(sandbox:
 def test_a_port_taken_by_a_stranger_while_down_is_replaced(
     sandbox: Sandbox, clients: Clients
 ) -> None:
-    sandbox.down()
+    stop(sandbox, "postgres")
     old = int(clients.setting("ODS__PORT"))
     with socket.socket() as stranger:
         stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
