@@ -28,7 +28,7 @@ _DUPLICATES = 0.003
 _NO_GATEWAY_CLOCK = 0.005
 _CASHLESS_BLIP = 0.002
 _VENDS_PER_MINUTE = {True: 0.3, False: 0.03}
-_RECORDS_BETWEEN_MALFORMED = (60, 80)
+_RECORDS_BETWEEN_MALFORMED = (45, 58)
 _REFILL_SAMPLES = 2
 
 _SPARSE = Span(1, 2 * MINUTE + 1)
@@ -125,11 +125,11 @@ class Machine:
             case _Beat(at):
                 yield from self._send(at, self._heartbeat(at))
             case _Sample(at):
-                sample = self._telemetry(at)
+                ambient, door_open = self._live_on(at)
                 into_window = (at + self._device.skew) % WINDOW
                 sparse = any(at in span for span in self._script.sparse)
                 if not sparse or into_window in _SPARSE:
-                    yield from self._send(at, sample)
+                    yield from self._send(at, self._telemetry(at, ambient, door_open))
             case PlannedAlert(at=at):
                 yield from self._send(at, self._alert(happening), happening.copies)
 
@@ -174,14 +174,19 @@ class Machine:
             attrs={"retries": self._rng.randrange(4)},
         )
 
-    def _telemetry(self, at: int) -> Telemetry:
-        rng, site, stock, cabinet = self._rng, self._device.site, self._stock, self._cabinet
+    def _live_on(self, at: int) -> tuple[float, bool]:
+        """Brings the machine to the instant; returns the ambient temperature and the door."""
+        site = self._device.site
         ambient = site.ambient_c + 2.5 * sin(2 * pi * (site.hour(at) - 9) / 24)
         door_open = self._door_open(at)
         drift = next((drift for drift in self._script.drifts if at in drift.span), None)
-        cabinet.advance(at, ambient, door_open, drift)
-        if rng.random() < _VENDS_PER_MINUTE[site.is_open(at)] and not door_open:
-            stock.vend(rng)
+        self._cabinet.advance(at, ambient, door_open, drift)
+        if self._rng.random() < _VENDS_PER_MINUTE[site.is_open(at)] and not door_open:
+            self._stock.vend(self._rng)
+        return ambient, door_open
+
+    def _telemetry(self, at: int, ambient: float, door_open: bool) -> Telemetry:
+        rng, stock, cabinet = self._rng, self._stock, self._cabinet
         cools = self._device.model.set_point_c is not None
         running = cabinet.compressor_on
         voltage = 230 + rng.uniform(-2, 2)
@@ -204,7 +209,7 @@ class Machine:
             coin_tubes=dict(stock.coin_tubes),
             cashless_online=rng.random() >= _CASHLESS_BLIP,
             slots=list(stock.slots),
-            currency=site.currency,
+            currency=self._device.site.currency,
         )
 
     def _reading(self, at: int) -> float | None:

@@ -14,7 +14,7 @@ from sandbox.fleet.registry import NEVER_REGISTERED
 Value = bytes
 Break = Callable[[Value], Value]
 
-_PADDING = 1_000_000
+_HUGE_BYTES = 1_000_000
 _HUGE_EVERY = 20
 _EVENT_ID = re.compile(rb'"event_id":"[^"]*"')
 _DEVICE_ID = re.compile(rb'"device_id":"[^"]*",')
@@ -88,11 +88,11 @@ KINDS = (*_BROKEN_VALUES, *_BROKEN_RECORDS)
 def kind_of(rank: int, count: int) -> str:
     """Returns the kind of the n-th malformed record of the machine with this rank.
 
-    Machines begin two kinds apart, so a small fleet shows all kinds within its history.
+    Machines begin three kinds apart, so the smallest fleet shows all kinds within its history.
     """
     if rank == 0 and count % _HUGE_EVERY == 0:
         return HUGE
-    return KINDS[(2 * rank + count) % len(KINDS)]
+    return KINDS[(3 * rank + count) % len(KINDS)]
 
 
 def malform(good: Record, kind: str, rng: random.Random) -> Record:
@@ -105,6 +105,6 @@ def malform(good: Record, kind: str, rng: random.Random) -> Record:
         return broken(copy)
     value = copy.value or b""
     if kind == HUGE:
-        room = _PADDING - len(value)
-        return copy._replace(value=_append(b'"x_padding":"%b"' % (b"x" * room))(value))
+        padding = b"x" * (_HUGE_BYTES - len(_append(b'"x_padding":""')(value)))
+        return copy._replace(value=_append(b'"x_padding":"%b"' % padding)(value))
     return copy._replace(value=_BROKEN_VALUES[kind](value))

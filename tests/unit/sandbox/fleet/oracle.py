@@ -37,7 +37,7 @@ class Evidence:
     beats: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     raised: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     temps: dict[str, list[tuple[int, float]]] = field(default_factory=lambda: defaultdict(list))
-    rejected: int = 0
+    heard: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
 
 
 def ms(instant: datetime) -> int:
@@ -69,10 +69,10 @@ def gather(records: Iterable[Record]) -> Evidence:
     for record in records:
         event = decode(record)
         if event is None or event.event_id in seen:
-            evidence.rejected += event is None
             continue
         seen.add(event.event_id)
         arrival = ms(event.gateway_ts) if event.gateway_ts else record.timestamp
+        evidence.heard[event.device_id].append(arrival)
         fault = clock_fault(event, arrival)
         at = arrival if fault else ms(event.event_ts)
         match event:
@@ -174,3 +174,15 @@ def healthy_margin(plan: Plan, temps: dict[str, list[tuple[int, float]]]) -> flo
 
 def longest_gap(times: list[int]) -> int:
     return max((b - a for a, b in pairwise(sorted(times))), default=0)
+
+
+def share_heard(plan: Plan, evidence: Evidence, at: int) -> dict[str, float]:
+    """Returns by site the share of its machines that were heard in the 120 s before an instant."""
+    expected: dict[str, list[bool]] = defaultdict(list)
+    for device in plan.devices:
+        if device.commissioned <= at and (device.decommissioned or at + 1) > at:
+            times = evidence.heard[device.device_id]
+            newest = bisect_right(times, at) - 1
+            heard = newest >= 0 and times[newest] > at - 120 * SECOND
+            expected[device.site.site_id].append(heard)
+    return {site: sum(heard) / len(heard) for site, heard in expected.items()}

@@ -15,6 +15,7 @@ from tests.unit.sandbox.fleet.oracle import (
     gather,
     healthy_margin,
     longest_gap,
+    share_heard,
 )
 
 LIVE = timedelta(minutes=15)
@@ -145,3 +146,10 @@ def test_ordinary_machines_stay_far_from_every_rule(played: Played) -> None:
             beats = [at for at in played.evidence.beats[device.device_id] if at <= played.until]
             assert longest_gap(beats) < 170 * SECOND, device.device_id
     assert healthy_margin(played.plan, played.evidence.temps) > 0.2
+
+
+def test_no_site_is_so_quiet_that_its_tickets_are_held(played: Played) -> None:
+    for seconds in range(0, 121, 5):
+        at = played.config.start_ms + seconds * SECOND
+        shares = share_heard(played.plan, played.evidence, at)
+        assert min(shares.values()) >= 0.8, (seconds, shares)

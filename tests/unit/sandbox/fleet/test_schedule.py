@@ -1,0 +1,84 @@
+"""What the schedule promises, for every seed, start and size. The plan alone: nothing is played."""
+
+from collections import Counter, defaultdict
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sandbox.fleet import MIN_DEVICES, MIN_HISTORY, FleetConfig, Plan, make_plan
+from sandbox.fleet.instants import SECOND
+
+RULES = {"error_burst", "heartbeat_missing", "cabinet_over_temperature"}
+
+plans = st.builds(
+    lambda devices, seed, start, history: make_plan(
+        FleetConfig(devices, seed, start, history, timedelta(seconds=90))
+    ),
+    devices=st.integers(MIN_DEVICES, 300),
+    seed=st.integers(0, 2**32),
+    start=st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1)).map(  # noqa: DTZ001
+        lambda start: start.replace(tzinfo=UTC)
+    ),
+    history=st.timedeltas(MIN_HISTORY, timedelta(hours=6)),
+)
+given_plan = given(plan=plans)
+examples = settings(max_examples=60, deadline=None)
+
+
+@examples
+@given_plan
+def test_each_rule_has_five_faults_and_three_lookalikes(plan: Plan) -> None:
+    counts = Counter((truth.rule_id, truth.lookalike) for truth in plan.truth)
+    for rule in RULES:
+        assert counts[rule, False] >= 5
+        assert counts[rule, True] >= 3
+
+
+@examples
+@given_plan
+def test_a_fault_of_each_rule_is_open_when_live_time_begins(plan: Plan) -> None:
+    assert {
+        truth.rule_id
+        for truth in plan.truth
+        if truth.phase == "open_at_live" and not truth.lookalike
+    } == RULES
+
+
+@examples
+@given_plan
+def test_five_faults_are_decided_live_and_due_within_90_s(plan: Plan) -> None:
+    by = plan.config.start_ms + 90 * SECOND
+    due = [
+        truth
+        for truth in plan.truth
+        if truth.phase == "live" and truth.due_by is not None and truth.due_by <= by
+    ]
+    assert len(due) >= 5
+    assert len({truth.rule_id for truth in due}) >= 2
+
+
+@examples
+@given_plan
+def test_a_machine_plays_one_part_at_most(plan: Plan) -> None:
+    assert max(Counter(truth.device_id for truth in plan.truth).values()) == 1
+    assert {truth.device_id for truth in plan.truth} == {
+        device.device_id for device in plan.devices if device.script is not None
+    }
+
+
+@examples
+@given_plan
+def test_everything_that_history_holds_begins_in_history(plan: Plan) -> None:
+    assert min(truth.start for truth in plan.truth) >= plan.config.begin_ms
+    assert all(device.commissioned >= plan.config.begin_ms for device in plan.devices)
+
+
+@examples
+@given_plan
+def test_sites_have_eight_to_twelve_machines(plan: Plan) -> None:
+    sizes: dict[str, int] = defaultdict(int)
+    for device in plan.devices:
+        sizes[device.site.site_id] += 1
+    assert len(sizes) == len(plan.sites)
+    assert all(8 <= size <= 12 for size in sizes.values())
