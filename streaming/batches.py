@@ -74,6 +74,11 @@ def newest(connection: psycopg.Connection) -> Batch | None:
         return cursor.execute(f"{_BATCH} order by batch_id desc limit 1").fetchone()
 
 
+def waiting(connection: psycopg.Connection) -> int:
+    """Returns how many landed offsets are in no batch yet."""
+    return sum(each.records for each in _ranges(connection, newest(connection)))
+
+
 def retry(connection: psycopg.Connection, batch: Batch) -> Batch | None:
     """Begins the next attempt of an unfinished batch; None where somebody else already has."""
     with connection.cursor(row_factory=class_row(Batch)) as cursor:
@@ -121,14 +126,14 @@ def cut(
         if last is not None and last.state != "done":
             return None
         ranges = _ranges(connection, last)
-        waiting = sum(each.records for each in ranges)
+        pending = sum(each.records for each in ranges)
         advanced = last is None or watermark > last.watermark
-        interval = settings.min_interval_s if waiting else settings.idle_interval_s
+        interval = settings.min_interval_s if pending else settings.idle_interval_s
         too_soon = last is not None and now - last.cut_at < timedelta(seconds=interval)
-        if too_soon or not (waiting or advanced):
+        if too_soon or not (pending or advanced):
             return None
-        if waiting > settings.max_batch_records:
-            ranges = [_shortened(each, settings.max_batch_records / waiting) for each in ranges]
+        if pending > settings.max_batch_records:
+            ranges = [_shortened(each, settings.max_batch_records / pending) for each in ranges]
             reached = _watermark_within(connection, ranges, settings, now)
             # The records that wait would come late to windows that the whole watermark closes.
             watermark = min(watermark, reached or (_NEVER if last is None else last.watermark))

@@ -1,0 +1,4 @@
+"""Who answers for what."""
+
+PLATFORM = ["team:data-platform"]
+OPERATIONS = ["team:it-operations"]

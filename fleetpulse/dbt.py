@@ -1,0 +1,68 @@
+"""`fleetpulse dbt parse`: what Dagster knows dbt's models from, made beforehand."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import typer
+
+from fleetpulse.paths import DBT_PROJECT
+
+app = typer.Typer(help="The dbt project.", no_args_is_help=True)
+
+TARGET = DBT_PROJECT / "target"
+FILES = ("partial_parse.msgpack", "manifest.json")
+"""What `orchestration.resources.dbt` reads."""
+
+_OFFLINE = {
+    "FLEETPULSE_ODS__HOST": "127.0.0.1",
+    "FLEETPULSE_ODS__PORT": "5432",
+    "FLEETPULSE_ODS__DATABASE": "fleetpulse",
+    "FLEETPULSE_ODS__PASSWORDS__DBT": "",
+}
+"""Parsing connects to nothing, but renders the profile: where nothing is set, this will do."""
+
+
+class ParseError(Exception):
+    """dbt could not parse its project."""
+
+
+@app.callback()
+def dbt() -> None:
+    """The dbt project."""
+
+
+@app.command()
+def parse() -> None:
+    """Parse the dbt project for Dagster; again whenever a model has changed."""
+    try:
+        prepare()
+    except ParseError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+def prepare() -> None:
+    """Parses the dbt project and puts its manifest in place, in one step for each file.
+
+    Raises:
+        ParseError: dbt could not parse it; the message is dbt's.
+    """
+    TARGET.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=TARGET, prefix="parse-") as folder:
+        where = ["--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT)]
+        leave = ["--target-path", folder, "--log-path", folder]
+        done = subprocess.run(
+            [sys.executable, "-m", "dbt.cli.main", "--quiet", "parse", *where, *leave],
+            env={**_OFFLINE, **os.environ},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise ParseError(f"dbt could not parse {DBT_PROJECT}:\n{done.stdout.strip()}")
+        for name in FILES:
+            Path(folder, name).replace(TARGET / name)

@@ -1,0 +1,69 @@
+"""All that Dagster knows of Fleetpulse, merged. Nothing is read but dbt's manifest."""
+
+import dagster as dg
+
+from assets import insights, lake, landed, reference, tickets
+from fleetpulse import settings
+from orchestration.checks import CHECKS
+from orchestration.housekeeping import Retention
+from orchestration.jobs import ASSET_JOBS, housekeeping
+from orchestration.resources import Dbt, Kafka, Ods, ServiceNow
+from orchestration.schedules import SCHEDULES
+from orchestration.sensors import SENSORS
+from streaming.settings import InsightsSettings
+
+
+def _dbt() -> Dbt:
+    return Dbt(target="prod")
+
+
+def _insights_settings() -> InsightsSettings:
+    return settings.load().insights
+
+
+def _kafka() -> Kafka:
+    tree = settings.load()
+    return Kafka(settings.require(tree.kafka, "kafka"), tree.landing.topics)
+
+
+def _ods() -> Ods:
+    return Ods(settings.require(settings.load().ods, "ods"))
+
+
+def _retention() -> Retention:
+    return Retention(settings.load().dagster.keep_hours)
+
+
+def _servicenow() -> ServiceNow:
+    return ServiceNow(settings.require(settings.load().servicenow, "servicenow"))
+
+
+_RESOURCES = {
+    "dbt": _dbt,
+    "insights_settings": _insights_settings,
+    "kafka": _kafka,
+    "ods": _ods,
+    "retention": _retention,
+    "servicenow": _servicenow,
+}
+
+defs = dg.Definitions(
+    assets=[
+        *landed.SPECS,
+        *lake.SPECS,
+        *reference.SPECS,
+        insights.insights,
+        insights.marts,
+        tickets.tickets,
+    ],
+    asset_checks=CHECKS,
+    jobs=[*ASSET_JOBS, housekeeping],
+    schedules=SCHEDULES,
+    sensors=SENSORS,
+    resources={
+        # Made when a run or a tick asks for them: a default binds each name to its function.
+        name: dg.ResourceDefinition(lambda _, make=make: make())
+        for name, make in _RESOURCES.items()
+    },
+    executor=dg.in_process_executor,
+)

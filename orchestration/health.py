@@ -1,0 +1,197 @@
+"""The platform's health, judged on the data's own watermark. A sick machine is no sick platform.
+
+Each question is one query and one pure judgement; nothing known yet counts as unhealthy.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import psycopg
+from psycopg.rows import class_row
+
+OLD_WATERMARK = timedelta(minutes=5)
+LONG_BATCH = timedelta(minutes=5)
+STALE_DEVICE = timedelta(minutes=10)
+HEARD_SHARE = 0.8
+QUARANTINED_SHARE = 0.05
+LATE_INTENT = timedelta(minutes=15)
+NAMED = 10
+
+
+Facts = Mapping[str, int | float | str]
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """An answer."""
+
+    healthy: bool
+    because: str
+    facts: Facts = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Watermark:
+    """The whole watermark, and why it is held."""
+
+    watermark: datetime | None
+    held_reason: str | None
+
+
+def watermark_is_recent(connection: psycopg.Connection, now: datetime) -> Health:
+    """Asks whether data arrive: the pipeline's silence, not the devices'."""
+    with connection.cursor(row_factory=class_row(Watermark)) as cursor:
+        found = cursor.execute("select watermark, held_reason from control.watermark").fetchone()
+    return judge_watermark(found or Watermark(None, None), now)
+
+
+def judge_watermark(state: Watermark, now: datetime) -> Health:
+    """Returns whether the watermark has come far enough."""
+    if state.watermark is None:
+        return Health(False, "there is no watermark yet: too little of the fleet has been heard")
+    age = now - state.watermark
+    facts: Facts = {
+        "watermark": state.watermark.isoformat(),
+        "age_s": round(age.total_seconds(), 1),
+    }
+    if state.held_reason is not None:
+        return Health(False, f"the watermark is held: {state.held_reason}", facts)
+    if age > OLD_WATERMARK:
+        return Health(False, f"the watermark is {age.total_seconds():.0f} s old", facts)
+    return Health(True, "data arrive", facts)
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A batch that is not done."""
+
+    batch_id: int
+    attempt: int
+    cut_at: datetime
+
+
+def batches_are_finished(connection: psycopg.Connection, now: datetime) -> Health:
+    """Asks whether what was cut is worked off."""
+    with connection.cursor(row_factory=class_row(Unfinished)) as cursor:
+        found = cursor.execute(
+            "select batch_id, attempt, cut_at from control.batches where state <> 'done'"
+        ).fetchone()
+    return judge_batch(found, now)
+
+
+def judge_batch(batch: Unfinished | None, now: datetime) -> Health:
+    """Returns whether the unfinished batch, if any, is still young."""
+    if batch is None:
+        return Health(True, "no batch is unfinished")
+    age = now - batch.cut_at
+    facts: Facts = {"batch": batch.batch_id, "attempt": batch.attempt, "age_s": age.total_seconds()}
+    because = f"batch {batch.batch_id} is unfinished, in attempt {batch.attempt}"
+    return Health(age <= LONG_BATCH, because, facts)
+
+
+@dataclass(frozen=True, slots=True)
+class Devices:
+    """The fleet, and who of it has been silent for long."""
+
+    expected: int
+    silent: int
+    named: list[str]
+
+
+def devices_are_heard(connection: psycopg.Connection, now: datetime) -> Health:
+    """Asks how many devices have been silent before the watermark; rules tell which need help."""
+    with connection.cursor(row_factory=class_row(Devices)) as cursor:
+        found = cursor.execute(
+            "with at as (select watermark from control.watermark where watermark is not null),"
+            " fleet as (select device_id from reference.devices, at"
+            "  where valid_from <= watermark and watermark < valid_to"
+            "  and commissioned_at <= watermark - %(stale)s::interval"
+            "  and watermark < coalesce(decommissioned_at, 'infinity')),"
+            " silent as (select device_id from fleet where device_id not in ("
+            "  select device_id from landing.heartbeat_raw, at where device_id is not null"
+            "  and kafka_ts > watermark - %(stale)s::interval))"
+            " select (select count(*) from fleet) as expected,"
+            " (select count(*) from silent) as silent,"
+            " array(select device_id from silent order by device_id limit %(named)s) as named",
+            {"stale": STALE_DEVICE, "named": NAMED},
+        ).fetchone()
+    return judge_devices(found or Devices(0, 0, []))
+
+
+def judge_devices(devices: Devices) -> Health:
+    """Returns whether most of the fleet is there."""
+    if not devices.expected:
+        return Health(False, "no device is registered, or there is no watermark yet")
+    heard = 1 - devices.silent / devices.expected
+    minutes = STALE_DEVICE.total_seconds() / 60
+    return Health(
+        heard >= HEARD_SHARE,
+        f"{devices.silent} of {devices.expected} devices silent for {minutes:.0f} min",
+        {
+            "expected": devices.expected,
+            "silent": devices.silent,
+            "some_of_them": ", ".join(devices.named),
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """What has come in the last hour."""
+
+    quarantined: int
+    records: int
+
+
+def quarantine_is_small(connection: psycopg.Connection, now: datetime) -> Health:
+    """Asks how much of what came in the last hour broke its contract."""
+    with connection.cursor(row_factory=class_row(Quarantined)) as cursor:
+        found = cursor.execute(
+            "select (select count(*) from landing.quarantine"
+            "  where quarantined_at > %(since)s) as quarantined,"
+            " (select coalesce(sum(records), 0)::bigint from control.batches"
+            "  where cut_at > %(since)s) as records",
+            {"since": now - timedelta(hours=1)},
+        ).fetchone()
+    return judge_quarantine(found or Quarantined(0, 0))
+
+
+def judge_quarantine(found: Quarantined) -> Health:
+    """Returns whether few records break their contract."""
+    return Health(
+        found.quarantined <= QUARANTINED_SHARE * max(found.records, found.quarantined),
+        f"{found.quarantined:,} of {found.records:,} records of the last hour are in quarantine",
+        {"quarantined": found.quarantined, "records": found.records},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Intents:
+    """Intents that ought to have been done."""
+
+    due: int
+    oldest: datetime | None
+    problem: str | None
+
+
+def intents_are_done(connection: psycopg.Connection, now: datetime) -> Health:
+    """Asks whether ServiceNow gets what is due."""
+    with connection.cursor(row_factory=class_row(Intents)) as cursor:
+        found = cursor.execute(
+            "select count(*) as due, min(created_at) as oldest,"
+            " (array_agg(problem order by created_at))[1] as problem"
+            " from ticketing.intents where done_at is null"
+        ).fetchone()
+    return judge_intents(found or Intents(0, None, None), now)
+
+
+def judge_intents(intents: Intents, now: datetime) -> Health:
+    """Returns whether no intent has waited for long."""
+    facts: Facts = {"open_intents": intents.due}
+    if intents.oldest is None or now - intents.oldest <= LATE_INTENT:
+        return Health(True, f"{intents.due} intents wait, none for long", facts)
+    since = f"{intents.oldest:%Y-%m-%d %H:%M} UTC"
+    return Health(
+        False, f"{intents.due} intents wait, since {since}: {intents.problem or 'not tried'}", facts
+    )

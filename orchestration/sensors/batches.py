@@ -1,0 +1,95 @@
+"""Landed data → micro-batch: moves the watermark, cuts the next batch, retries a failed one.
+
+`control.batches` is the truth; what Dagster knows is asked each time, so there is no cursor.
+"""
+
+from datetime import UTC, datetime, timedelta
+from enum import Enum, auto
+
+import dagster as dg
+from dagster._core.storage.dagster_run import FINISHED_STATUSES
+
+from orchestration.jobs import insights_batch
+from orchestration.landing_events import events_of
+from orchestration.resources import Kafka, Ods
+from orchestration.runs import status_of
+from streaming import batches, watermark
+from streaming.batches import Batch
+from streaming.errors import OutageError
+from streaming.settings import InsightsSettings
+from streaming.watermark import Ends
+
+BATCH_TAG = "fleetpulse/batch_id"
+WATERMARK_TAG = "fleetpulse/watermark"
+
+
+class Step(Enum):
+    """What an unfinished batch needs."""
+
+    LAUNCH = auto()
+    RETRY = auto()
+    WAIT = auto()
+
+
+def next_step(batch: Batch, run: dg.DagsterRunStatus | None, now: datetime) -> Step:
+    """Returns what an unfinished batch needs, by the run of its present attempt.
+
+    A run that succeeded and left its batch unfinished has failed it too.
+    """
+    if run is None:
+        return Step.LAUNCH
+    if run in FINISHED_STATUSES and now >= batch.retry_at():
+        return Step.RETRY
+    return Step.WAIT
+
+
+def request(batch: Batch) -> dg.RunRequest:
+    """Returns the request for the run of a batch's present attempt."""
+    return dg.RunRequest(
+        run_key=batch.run_key,
+        tags={BATCH_TAG: str(batch.batch_id), WATERMARK_TAG: batch.watermark.isoformat()},
+    )
+
+
+@dg.sensor(
+    job=insights_batch,
+    minimum_interval_seconds=1,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Cuts the next micro-batch when data has landed or time has passed.",
+)
+def landed_data(
+    context: dg.SensorEvaluationContext,
+    ods: dg.ResourceParam[Ods],
+    kafka: dg.ResourceParam[Kafka],
+    insights_settings: dg.ResourceParam[InsightsSettings],
+) -> dg.SensorResult | dg.SkipReason:
+    """Launches the run of an unfinished batch, or cuts the next one."""
+    now = datetime.now(UTC)
+    ends = _ends(context, kafka)
+    with ods.connect("orchestrator") as connection:
+        state = watermark.advance(
+            connection, ends, now, timedelta(seconds=insights_settings.late_tolerance_s)
+        )
+        unfinished = batches.unfinished(connection)
+        if unfinished is not None:
+            step = next_step(unfinished, status_of(context.instance, unfinished.run_key), now)
+            if step is Step.RETRY:
+                unfinished = batches.retry(connection, unfinished)
+            if step is Step.WAIT or unfinished is None:
+                return dg.SkipReason("a batch is unfinished: its run goes on, or its retry waits")
+            return dg.SensorResult(run_requests=[request(unfinished)])
+        batch = batches.cut(connection, insights_settings, state.watermark, now)
+        if batch is None:
+            return dg.SkipReason(state.held_reason or "no batch is due")
+        return dg.SensorResult(
+            run_requests=[request(batch)], asset_events=events_of(connection, batch, ends)
+        )
+
+
+def _ends(context: dg.SensorEvaluationContext, kafka: Kafka) -> Ends:
+    """Asks the broker; without an answer, what has landed still goes on."""
+    try:
+        return kafka.ends()
+    except OutageError as error:
+        context.log.warning("the watermark moves by what has landed alone: %s", error)
+        return {}
