@@ -15,6 +15,10 @@
 
 with
 
+touched as (
+    select * from {{ ref('int_keys_touched') }}
+),
+
 folded as (
     select
         {{ key }},
@@ -32,7 +36,7 @@ folded as (
 newest as (
 {%- if is_incremental() %}
     select distinct on (versions.episode_id) versions.*
-    from {{ ref('int_keys_touched') }} as touched
+    from touched
     inner join {{ this }} as versions using ({{ key }})
     where versions.batch_id < {{ batch.batch_id }}
     order by versions.episode_id, versions.batch_id desc

@@ -2,6 +2,19 @@
 {{ config(materialized='ephemeral') }}
 
 select
+    'cabinet_over_temperature' as rule_id,
+    subject,
+    subject_kind,
+    component,
+    window_start_us,
+    window_end_us,
+    verdict,
+    observed,
+    threshold,
+    evidence
+from {{ ref('rule_cabinet_over_temperature') }}
+union all
+select
     'error_burst' as rule_id,
     subject,
     subject_kind,
@@ -13,3 +26,16 @@ select
     threshold,
     evidence
 from {{ ref('rule_error_burst') }}
+union all
+select
+    'heartbeat_missing' as rule_id,
+    subject,
+    subject_kind,
+    component,
+    window_start_us,
+    window_end_us,
+    verdict,
+    observed,
+    threshold,
+    evidence
+from {{ ref('rule_heartbeat_missing') }}
