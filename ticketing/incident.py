@@ -22,6 +22,12 @@ _CODE_TAG: Final = re.compile(r"\[(/?)code\]", re.IGNORECASE)
 # Severity → (impact, urgency); ServiceNow looks the priority up from both: 1 … 5.
 _LEVELS: Final = {1: ("1", "1"), 2: ("2", "1"), 3: ("2", "2"), 4: ("3", "2"), 5: ("3", "3")}
 
+_CAUSES: Final = {
+    "clear": "the rule's clear condition has held",
+    "revised": "late events took the reason away",
+    "merged": "it goes on in an older incident of the same key",
+}
+
 
 def opening(transition: Transition, settings: ServiceNowSettings) -> dict[str, str]:
     """The fields of a new incident."""
@@ -59,9 +65,9 @@ def reopening(transition: Transition) -> dict[str, str]:
 
 
 def resolving(transition: Transition, settings: ServiceNowSettings) -> dict[str, str]:
-    """Resolved: the fault is over, by the rule's own clear condition."""
-    cause = clean(transition.cause, _TEXT)
-    notes = f"The fault was over at {_when(transition.at)} ({cause}).\n\n{marker(transition)}"
+    """Resolved: the fault is over, was none, or goes on in another incident."""
+    cause = _CAUSES.get(transition.cause, clean(transition.cause, _TEXT))
+    notes = f"Over at {_when(transition.at)}: {cause}.\n\n{marker(transition)}"
     return {
         "state": str(int(State.RESOLVED)),
         "close_code": settings.close_code,

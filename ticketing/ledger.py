@@ -27,7 +27,12 @@ where not exists (
     select from ticketing.intents as i
     where i.episode_id = t.episode_id and i.transition_no = t.transition_no
 )
-order by t.batch_id, t.at, t.episode_id, t.transition_no
+order by
+    t.batch_id,
+    -- Within a batch by episode: a correction's time may be later than what follows it.
+    min(t.at) over (partition by t.batch_id, t.episode_id),
+    t.episode_id,
+    t.transition_no
 on conflict (episode_id, transition_no) do nothing
 """
 _LEASE: Final = """
@@ -159,7 +164,7 @@ class Ledger:
 
     def __init__(
         self,
-        connection: psycopg.Connection[tuple[object, ...]],
+        connection: psycopg.Connection[Any],
         *,
         worker: UUID,
         lease_s: float,
