@@ -141,7 +141,8 @@ class _Invocation:
         parsed = ParsedManifest.from_msgpack(
             PARSED.read_bytes(), decoder=extended_mashumuro_decoder
         )
-        parsed.build_flat_graph()  # the `graph` of macros, which is not stored
+        # The `graph` of macros is not stored.
+        parsed.build_flat_graph()  # type: ignore[no-untyped-call]
         runner = dbtRunner(parsed, callbacks=[lambda event: messages.append(msg_to_dict(event))])
         result = runner.invoke([*arguments, *where_arguments(self._target, self._folder)])
         if result.success:

@@ -3,7 +3,7 @@
 import dagster as dg
 import structlog
 
-from orchestration.sensors.batches import BATCH_TAG
+from orchestration.attempts import BATCH_TAG
 
 _log = structlog.get_logger(__name__)
 
