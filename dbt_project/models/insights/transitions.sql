@@ -3,7 +3,6 @@
     incremental_strategy='batch',
     full_refresh=false,
     tags=['batch'],
-    contract={'enforced': true},
     indexes=[
         {'columns': ['episode_id', 'transition_no'], 'unique': true},
         {'columns': ['batch_id']},

@@ -4,6 +4,7 @@
         {'columns': ['us']},
         {'columns': ['batch_id', 'us']},
         {'columns': ['partition', 'event_id'], 'unique': true},
+        {'columns': ['epoch', 'partition', 'offset'], 'unique': true},
     ],
 ) }}
 
