@@ -61,6 +61,11 @@ class Partition:
         """Returns what the ODS lacks of what has been read."""
         return Slice(self.id, self.ods_next, self.position, self.pending)
 
+    def land_in_lake(self, *, all_of_it: bool = False) -> None:
+        """Puts the lake files that are due; see `LakePartition.land`."""
+        # After a crash the ODS may be far ahead of what has been read again.
+        self.lake.land(min(self.ods_next, self.position), all_of_it=all_of_it)
+
 
 class Consumer:
     """One landing process. Run it until it is stopped; it may be stopped from any thread."""
@@ -206,24 +211,12 @@ class _Session:
                 f"{landed.next_offset} to {log_start - 1} are gone from the broker (retention), "
                 "and the ODS does not have them. Restore them from another copy of the topic"
             )
-        self._fill_from_ods(where, lake, log_start, landed.next_offset)
+        if lake.next_offset < log_start:
+            log.warning("filling the lake from the ODS", partition=str(where), up_to=log_start)
+            limit = self._settings.flush_max_records
+            lake.fill(lambda start: self._ods.read(where, start, limit), log_start)
         position = min(landed.next_offset, lake.next_offset)
         return Partition(where, max(position, log_start), landed.next_offset, lake)
-
-    def _fill_from_ods(
-        self, where: PartitionId, lake: LakePartition, log_start: int, landed: int
-    ) -> None:
-        """Gives the lake what Kafka no longer has and the ODS does."""
-        start = lake.next_offset
-        while start < min(log_start, landed):
-            records = self._ods.read(where, start, self._settings.flush_max_records)
-            for record in records:
-                if record.offset < log_start:
-                    lake.append(record)
-            start = records[-1].offset + 1 if records else log_start
-            lake.land(landed)
-        if lake.next_offset < log_start:
-            log.warning("filled the lake from the ODS", partition=str(where), up_to=log_start)
 
     # 2. Poll --------------------------------------------------------------------------------------
 
@@ -270,9 +263,9 @@ class _Session:
         aged = now - self._flushed_at >= self._settings.flush_interval_s
         if waiting >= self._settings.flush_max_records or aged:
             self._flush(partitions)
-            self._flushed_at = now
             self._put(partitions)
             self._commit(partitions)
+            self._flushed_at = now  # only now: a failed put is due until it succeeds
         if waiting:
             log.debug("polled", positions=sum(partition.position for partition in partitions))
 
@@ -283,7 +276,7 @@ class _Session:
             if self._clock() > deadline:
                 log.warning("left to the next owner", partition=str(partition.id))
                 continue
-            partition.lake.land(partition.ods_next, all_of_it=True)
+            partition.land_in_lake(all_of_it=True)
         self._note(partitions)
         self._commit(partitions, wait=True)
 
@@ -303,7 +296,7 @@ class _Session:
 
     def _put(self, partitions: list[Partition]) -> None:
         for partition in partitions:
-            partition.lake.land(partition.ods_next)
+            partition.land_in_lake()
         self._note(partitions)
 
     def _note(self, partitions: list[Partition]) -> None:

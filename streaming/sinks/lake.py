@@ -13,7 +13,7 @@ An unknown outcome raises `OutageError`; calling again goes on at the same step.
 
 import time
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from streaming import lake_files
@@ -130,7 +130,7 @@ class LakePartition:
         self._settings = settings
         self._clock = clock
         self._records: list[Record] = []
-        self._hour_ends: list[int] = []  # offsets before which the hour of a file changes
+        self._hour_ends: list[int] = []  # offsets of records that begin a later hour
         self._hour = -(2**63)
         self._bytes = 0
         self._first_at = self._last_at = 0.0
@@ -154,7 +154,8 @@ class LakePartition:
         """Puts the files that are due in the lake.
 
         Args:
-            landed: The ODS' next offset: no claim passes it.
+            landed: All records below are in the ODS and have been appended here: no claim
+                passes it, and no object is written that would need more.
             all_of_it: Close the open file too, whatever its age and size.
 
         Raises:
@@ -169,6 +170,26 @@ class LakePartition:
             self._store.put_if_absent(claim.key, lake_files.encode(self.partition, records))
             self._drop(claim.next)
             self.next_offset, self.confirmed, self._claim = claim.next, claim.start, None
+
+    def fill(self, read: Callable[[int], Sequence[Record]], end: int) -> None:
+        """Takes what Kafka no longer has from the ODS, and lands what is due of it.
+
+        Args:
+            read: Returns the next records from an offset on that the ODS has; none at its end.
+            end: Where Kafka's log begins; the ODS has all that is below.
+
+        Raises:
+            OutageError: The outcome of a write is unknown; open the partition again.
+            FatalError: The lake holds something else than the protocol allows.
+        """
+        start = self.next_offset
+        while start < end:
+            records = read(start)
+            for record in records:
+                if record.offset < end:
+                    self.append(record)
+            start = min(records[-1].offset + 1, end) if records else end
+            self.land(start)
 
     def _make_claim(self, landed: int, all_of_it: bool) -> Claim | None:
         cut = self._cut(landed, all_of_it)
@@ -208,9 +229,10 @@ class LakePartition:
         index = self._index(below)
         gone, self._records = self._records[:index], self._records[index:]
         self._bytes -= sum(len(record.payload or b"") + 64 for record in gone)
-        self._hour_ends = [offset for offset in self._hour_ends if offset > below]
         if self._records:
             self._first_at = self._clock()
+            below = self._records[0].offset  # the first record left ends no file, even behind a gap
+        self._hour_ends = [offset for offset in self._hour_ends if offset > below]
 
     def _index(self, offset: int) -> int:
         return bisect_left(self._records, offset, key=lambda record: record.offset)

@@ -1,0 +1,252 @@
+"""A small world for the lake's protocol: a log, an ODS offset, a store with faults, writers.
+
+Everything is decided by one seeded generator, so a run that fails can be run again.
+"""
+
+import random
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from streaming import lake_files
+from streaming.consumer import Partition
+from streaming.errors import OutageError
+from streaming.lake_files import HOUR_MS, Claim
+from streaming.records import PartitionId, Record
+from streaming.settings import LandingSettings
+from streaming.sinks.lake import LakeSink, read_claim
+
+WHERE = PartitionId("alerts.raw", 0, 1)
+NOON = 1_772_366_400_000
+
+
+class Crashed(BaseException):
+    """The writer's process is gone, in the middle of what it was doing."""
+
+
+@dataclass
+class Ods:
+    """The ODS as the lake sees it: one offset, moved by compare-and-set, and the rows below it."""
+
+    start: int
+    next_offset: int
+    lake_claim: int | None = None
+
+    def move(self, start: int, end: int) -> bool:
+        if self.next_offset != start:
+            return False
+        self.next_offset = end
+        return True
+
+
+class FaultyStore:
+    """An object store in memory. While it is `unwell`, answers and writes get lost or come late."""
+
+    def __init__(self, chance: random.Random, ods: Ods) -> None:
+        self.objects: dict[str, bytes] = {}
+        self.unwell = True
+        self.deadly = False
+        self._chance = chance
+        self._ods = ods
+        self._late: list[tuple[str, bytes]] = []
+
+    def put_if_absent(self, key: str, body: bytes) -> bool:
+        self._some_late_ones_arrive()
+        fault = self._fault()
+        if fault == "late":
+            self._late.append((key, body))
+        if fault in ("late", "refused before"):
+            raise OutageError("503")
+        if fault == "crash before":
+            raise Crashed
+        won = self._put(key, body)
+        if fault == "answer lost":
+            raise OutageError("timed out")
+        if fault == "crash after":
+            raise Crashed
+        return won
+
+    def get(self, key: str) -> bytes | None:
+        self._may_fail()
+        return self.objects.get(key)
+
+    def exists(self, key: str) -> bool:
+        self._may_fail()
+        return key in self.objects
+
+    def keys(self, prefix: str, after: str = "") -> Iterator[str]:
+        self._may_fail()
+        yield from sorted(key for key in self.objects if key.startswith(prefix) and key > after)
+
+    def settle(self) -> None:
+        """All that was under way arrives; from now on the store is well."""
+        self.unwell = False
+        for key, body in self._late:
+            self._put(key, body)
+        self._late = []
+
+    def _put(self, key: str, body: bytes) -> bool:
+        if key in self.objects:
+            return False
+        if key.startswith("_claims/"):
+            claim = Claim.decode(body, key)
+            assert claim.next <= self._ods.next_offset, f"{claim} passes the ODS"
+        self.objects[key] = body
+        return True
+
+    def _fault(self) -> str:
+        if not self.unwell:
+            return ""
+        faults = ["refused before", "answer lost", "late"]
+        faults += ["crash before", "crash after"] * self.deadly
+        return self._chance.choice(faults) if self._chance.random() < 0.35 else ""
+
+    def _may_fail(self) -> None:
+        self._some_late_ones_arrive()
+        if self.unwell and self._chance.random() < 0.1:
+            if self.deadly and self._chance.random() < 0.3:
+                raise Crashed
+            raise OutageError("500")
+
+    def _some_late_ones_arrive(self) -> None:
+        for entry in list(self._late):
+            if self._chance.random() < 0.1:
+                self._late.remove(entry)
+                self._put(*entry)
+
+
+@dataclass
+class World:
+    """One partition's log with gaps and changing hours, and who lands it."""
+
+    chance: random.Random
+    log: list[Record] = field(default_factory=list)
+    log_start: int = 0
+    end: int = 0
+    now: float = 0.0
+
+    def __post_init__(self) -> None:
+        offset, timestamp = self.chance.choice([0, 0, 17]), NOON
+        start = offset
+        for _ in range(self.chance.randint(1, 60)):
+            offset += self.chance.choice([0, 0, 0, 0, 1, 7])
+            timestamp += self.chance.choice([10, 1000, -5000, HOUR_MS // 8])
+            self.log.append(Record(offset, timestamp, 1, b"VM-1", None, b"%d" % offset))
+            offset += 1
+        self.end = offset + self.chance.choice([0, 2])
+        self.start = self.log_start = start
+        self.ods = Ods(start, start)
+        self.store = FaultyStore(self.chance, self.ods)
+
+    def read(self, position: int, limit: int) -> tuple[list[Record], int]:
+        """Returns what a poll gives, and the position after it."""
+        found = self.records(position, self.end)[:limit]
+        at_end = not found or found[-1] is self.log[-1]
+        return found, self.end if at_end else found[-1].offset + 1
+
+    def records(self, start: int, end: int) -> list[Record]:
+        """Returns the records in [start, end)."""
+        low, high = (bisect_left(self.log, at, key=lambda each: each.offset) for at in (start, end))
+        return self.log[low:high]
+
+    def retain(self) -> None:
+        """Kafka drops some of what the ODS has landed, whether the lake has it or not."""
+        self.log_start = self.chance.randint(self.log_start, self.ods.next_offset)
+
+
+class Writer:
+    """A consumer that does one step at a time; it may sleep for as long as it likes in between."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        # Each has settings of its own: no two would cut the same files.
+        self._settings = LandingSettings(
+            file_max_age_s=world.chance.choice([1, 5, 50]),
+            file_silence_s=world.chance.choice([2, 20]),
+            file_max_mb=world.chance.choice([0.0002, 0.001, 1]),
+        )
+        self._partition: Partition | None = None
+
+    def step(self) -> None:
+        """Does something; outages end the step, a crash ends the process."""
+        world = self._world
+        world.now += world.chance.choice([0, 0, 0.5, 3, 30])
+        world.store.deadly = world.chance.random() < 0.2
+        if world.chance.random() < 0.05:
+            world.retain()
+        try:
+            if self._partition is None:
+                self.open()
+            else:
+                world.chance.choice([self.poll, self.poll, self.flush, self.land, self.land])()
+        except OutageError:
+            pass
+        except Crashed:
+            self._partition = None
+
+    def open(self) -> None:
+        ods = self._world.ods
+        sink = LakeSink(self._world.store, self._settings, lambda: self._world.now)
+        ods_next, hint = ods.next_offset, ods.lake_claim
+        lake = sink.open(WHERE, ods.start, hint)
+        log_start, limit = self._world.log_start, self._world.chance.randint(1, 9)
+        lake.fill(lambda start: self._world.records(start, ods_next)[:limit], log_start)
+        position = max(min(ods_next, lake.next_offset), log_start)
+        self._partition = Partition(WHERE, position, ods_next, lake)
+
+    def poll(self) -> None:
+        partition = self._opened
+        if partition.position < self._world.log_start:
+            self._partition = None  # out of range: stopped, and started again
+            return
+        records, position = self._world.read(partition.position, self._world.chance.randint(1, 9))
+        for record in records:
+            partition.take(record)
+        partition.position = max(partition.position, position)
+
+    def flush(self) -> None:
+        partition = self._opened
+        if partition.position <= partition.ods_next:
+            return
+        if self._world.ods.move(partition.ods_next, partition.position):
+            partition.ods_next, partition.pending = partition.position, []
+        else:
+            self._partition = None  # fenced
+
+    def land(self, *, all_of_it: bool | None = None) -> None:
+        partition, ods = self._opened, self._world.ods
+        if all_of_it is None:
+            all_of_it = self._world.chance.random() < 0.2
+        partition.land_in_lake(all_of_it=all_of_it)
+        if partition.lake.confirmed is not None and self._world.chance.random() < 0.5:
+            ods.lake_claim = max(ods.lake_claim or 0, partition.lake.confirmed)
+
+    def finish(self) -> None:
+        """Lands everything there is, in a world without faults."""
+        self.open()
+        while self._opened.position < self._world.end:
+            self.poll()
+        self.flush()
+        self.land(all_of_it=True)
+
+    @property
+    def _opened(self) -> Partition:
+        assert self._partition is not None
+        return self._partition
+
+
+def check(world: World) -> None:
+    """Asserts that the chain of claims covers the log once, and each object what it claims."""
+    objects = dict(world.store.objects)
+    position, chain = world.start, []
+    while claim := read_claim(world.store, WHERE, position):
+        assert claim.start == position
+        body = objects[claim.key]
+        inside = [record for record in world.log if claim.start <= record.offset < claim.next]
+        assert list(lake_files.decode(body)) == inside, f"{claim} does not hold what it says"
+        chain.append(claim)
+        position = claim.next
+    covered = [record for record in world.log if record.offset >= position]
+    assert not covered, f"the chain ends at {position}, the log has {len(covered)} more"
+    keys = {key for claim in chain for key in (claim.key, lake_files.claim_key(WHERE, claim.start))}
+    assert set(objects) == keys, "there is an object that no claim names"
