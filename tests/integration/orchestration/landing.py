@@ -1,0 +1,58 @@
+"""What the consumer and dbt would have left in the ODS, without them."""
+
+from datetime import UTC, datetime
+
+import psycopg
+
+
+class Landing:
+    """What has landed, as the consumer would have left it, from empty tables."""
+
+    def __init__(self, connection: psycopg.Connection) -> None:
+        self._db = connection
+        self._db.execute(
+            "truncate landing.offsets, landing.quarantine, landing.heartbeat_raw,"
+            " control.batches, control.partition_progress, control.watermark,"
+            " ticketing.intents, ticketing.attempts restart identity;"
+            " insert into control.watermark default values"
+        )
+
+    def land(self, topic: str, offsets: int, *, seen: datetime | None = None) -> None:
+        """Moves the one partition of a topic on by so many offsets."""
+        self._db.execute(
+            'insert into landing.offsets as o (topic, epoch, "partition", topic_id, start_offset,'
+            " next_offset, lake_claim, max_event_ts) values (%(topic)s, 0, 0, 'id', 0, %(by)s, 0,"
+            ' %(seen)s) on conflict (topic, epoch, "partition") do update set'
+            " next_offset = o.next_offset + %(by)s, moved_at = now(),"
+            " max_event_ts = greatest(o.max_event_ts, %(seen)s)",
+            {"topic": topic, "by": offsets, "seen": seen or datetime.now(UTC)},
+        )
+
+    def finish(self, batch_id: int) -> None:
+        """Moves a batch to done, as dbt does."""
+        self._db.execute(
+            "update control.batches set state = 'done', done_at = now() where batch_id = %s",
+            [batch_id],
+        )
+
+    def put_back(self, **duration: float) -> None:
+        """Makes the batches older than they are."""
+        self._db.execute(
+            "update control.batches set cut_at = cut_at - make_interval(secs => %(secs)s),"
+            " attempted_at = attempted_at - make_interval(secs => %(secs)s)",
+            duration,
+        )
+
+    def batches(self) -> list[tuple[int, int, str]]:
+        """Returns id, attempt and state of all batches."""
+        return self._db.execute(
+            "select batch_id, attempt, state from control.batches order by batch_id"
+        ).fetchall()
+
+    def intent(self, key: str, kind: str, no: int = 1) -> None:
+        """Adds an intent that is due."""
+        self._db.execute(
+            "insert into ticketing.intents (episode_id, transition_no, dedupe_key, kind, severity,"
+            " muted, at) values (md5(%s)::uuid, %s, %s, %s, 2, false, now())",
+            [key, no, key, kind],
+        )
