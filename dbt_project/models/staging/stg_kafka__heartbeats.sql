@@ -4,7 +4,7 @@
         {'columns': ['beat_us']},
         {'columns': ['batch_id', 'beat_us']},
         {'columns': ['partition', 'event_id'], 'unique': true},
-        {'columns': ['epoch', 'partition', 'offset'], 'unique': true},
+        {'columns': ['epoch', 'partition', '"offset"'], 'unique': true},
     ],
 ) }}
 

@@ -4,7 +4,7 @@
         {'columns': ['us']},
         {'columns': ['batch_id', 'us']},
         {'columns': ['partition', 'event_id'], 'unique': true},
-        {'columns': ['epoch', 'partition', 'offset'], 'unique': true},
+        {'columns': ['epoch', 'partition', '"offset"'], 'unique': true},
     ],
 ) }}
 

@@ -1,0 +1,99 @@
+"""Episodes: a small machine that reads verdicts one by one."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from tests.oracle.log import MINUTE, World
+from tests.oracle.rules import RULES, Verdict
+
+QUIET = 15 * MINUTE
+UPDATE = 15 * MINUTE
+
+
+@dataclass
+class Stretch:
+    """From an opening to its resolution."""
+
+    opened_us: int
+    resolved_us: int | None = None
+    further: list[int] = field(default_factory=list)
+
+
+@dataclass
+class Episode:
+    """Stretches that follow each other within the quiet interval."""
+
+    stretches: list[Stretch]
+
+    @property
+    def opened_us(self) -> int:
+        return self.stretches[0].opened_us
+
+    @property
+    def resolved_us(self) -> int | None:
+        return self.stretches[-1].resolved_us
+
+    def events(self, watermark_us: int) -> list[tuple[int, str]]:
+        """What a ticket is told, as (time, kind)."""
+        events = []
+        for number, stretch in enumerate(self.stretches):
+            events.append((stretch.opened_us, "reopen" if number else "open"))
+            if stretch.resolved_us is not None:
+                events.append((stretch.resolved_us, "resolve"))
+            for us in {
+                self.opened_us + -(-(us - self.opened_us) // UPDATE) * UPDATE
+                for us in stretch.further
+            }:
+                if us <= watermark_us and (stretch.resolved_us is None or us < stretch.resolved_us):
+                    events.append((us, "update"))
+        return sorted(events)
+
+
+def fold(verdicts: Iterable[Verdict], clear_windows: int) -> list[Episode]:
+    """Folds the verdicts of one key, in event time."""
+    episodes: list[Episode] = []
+    current: Stretch | None = None
+    clears = 0
+    for verdict in sorted(verdicts):
+        us = verdict.window_end_us
+        clears = clears + 1 if verdict.verdict == "clear" else 0
+        if current is not None and verdict.verdict == "breach":
+            current.further.append(us)
+        elif current is not None and clears == clear_windows:
+            current.resolved_us = us
+            current = None
+        elif current is None and verdict.verdict == "breach":
+            current = Stretch(us)
+            last = episodes[-1].resolved_us if episodes else None
+            if last is not None and us - last <= QUIET:
+                episodes[-1].stretches.append(current)
+            else:
+                episodes.append(Episode([current]))
+    return episodes
+
+
+def findings_of(world: World) -> set[tuple[str, str, int, float, float]]:
+    """All breaches, as (rule, device, window end, observed, threshold)."""
+    return {
+        (rule_id, device.device_id, each.window_end_us, each.observed, each.threshold)
+        for rule_id, rule in RULES.items()
+        for device in world.devices
+        for each in rule.evaluate(world, device)
+        if each.verdict == "breach"
+    }
+
+
+def episodes_of(world: World) -> dict[tuple[str, str], list[Episode]]:
+    """All episodes, by (rule, device)."""
+    found = {}
+    for rule_id, rule in RULES.items():
+        for device in world.devices:
+            managed = [
+                each
+                for each in rule.evaluate(world, device)
+                if each.verdict != "breach"
+                or not world.planned("unmanage", device, each.window_end_us)
+            ]
+            if episodes := fold(managed, rule.clear_windows):
+                found[rule_id, device.device_id] = episodes
+    return found

@@ -1,0 +1,106 @@
+"""What the oracle reads: records, the registry, limits and planned work."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+SECOND = 1_000_000
+MINUTE = 60 * SECOND
+DAY = 24 * 60 * MINUTE
+
+TELEMETRY = "telemetry.raw"
+HEARTBEAT = "heartbeat.raw"
+ALERTS = "alerts.raw"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One record of a topic. `clock_fault`: it is in quarantine, and a sign of life."""
+
+    topic: str
+    partition: int
+    offset: int
+    event_id: str
+    device_id: str
+    site_id: str
+    us: int
+    kafka_us: int
+    gateway_us: int | None = None
+    spooled: bool = False
+    clock_fault: bool = False
+    tombstone: bool = False
+    fields: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def arrival_us(self) -> int:
+        """When it reached the platform: the gateway's clock, unless missing or absurd."""
+        absurd = (
+            self.gateway_us is None
+            or self.gateway_us > self.kafka_us + 5 * MINUTE
+            or self.gateway_us < self.kafka_us - 20 * DAY
+        )
+        return self.kafka_us if absurd or self.gateway_us is None else self.gateway_us
+
+    @property
+    def beat_us(self) -> int:
+        """When it proves life."""
+        return self.arrival_us if self.spooled or self.clock_fault else self.us
+
+
+@dataclass(frozen=True, kw_only=True)
+class Device:
+    """A version of a device in the registry; the first is valid from its commissioning."""
+
+    device_id: str
+    site_id: str
+    model: str
+    commissioned_us: int
+    decommissioned_us: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """Planned work, from its start (exclusive) to its end (inclusive)."""
+
+    scope: str
+    subject: str
+    mode: str
+    starts_us: int
+    ends_us: int
+
+
+@dataclass(frozen=True)
+class World:
+    """All that rules may look at."""
+
+    records: tuple[Record, ...]
+    devices: tuple[Device, ...]
+    limits_c: dict[str, float | None]
+    work: tuple[Work, ...]
+    watermark_us: int
+    known_from_us: int
+
+    def events(self, topic: str) -> Iterator[Record]:
+        """The records that count as events: no tombstone, no second one with the same event_id."""
+        seen: set[tuple[int, str]] = set()
+        for record in _in_log_order(self.records):
+            if record.topic != topic or record.tombstone:
+                continue
+            if not record.clock_fault:
+                if (record.partition, record.event_id) in seen:
+                    continue
+                seen.add((record.partition, record.event_id))
+            yield record
+
+    def planned(self, mode: str, device: Device, us: int) -> bool:
+        """Whether the device is in planned work of that mode."""
+        return any(
+            work.mode == mode
+            and work.subject == (device.device_id if work.scope == "device" else device.site_id)
+            and work.starts_us < us <= work.ends_us
+            for work in self.work
+        )
+
+
+def _in_log_order(records: Iterable[Record]) -> list[Record]:
+    return sorted(records, key=lambda record: (record.topic, record.partition, record.offset))
