@@ -12,7 +12,6 @@ An outage of a sink pauses the partitions; polling goes on, so the group members
 Fenced by another consumer: throw everything away and begin at 1.
 """
 
-import logging
 import threading
 import time
 from collections.abc import Callable
@@ -128,9 +127,7 @@ class _Session:
         self._noted: dict[PartitionId, int] = {}
         self._flushed_at = clock()
         self._abandoned = False
-        self._consumer = ck.Consumer(
-            kafka.consumer_config(kafka_settings), logger=logging.getLogger("librdkafka")
-        )
+        self._consumer = ck.Consumer(kafka.consumer_config(kafka_settings), logger=kafka.LOGGER)
 
     def run(self) -> None:
         if not self._wait_out(self._prepare):

@@ -1,5 +1,6 @@
 """The Kafka side of landing: a consumer that cannot skip, and what a broker can be asked."""
 
+import logging
 from collections.abc import Sequence
 
 import confluent_kafka as ck
@@ -10,6 +11,8 @@ from streaming.errors import FatalError, OutageError
 from streaming.settings import KafkaSettings
 
 ANSWER_WITHIN_S = 10.0
+LOGGER = logging.getLogger("librdkafka")
+"""Where the Kafka library's own words go; without one it writes to stderr as it likes."""
 
 _PASSING = frozenset(
     {
@@ -75,7 +78,7 @@ def topic_ids(settings: KafkaSettings, topics: Sequence[str]) -> dict[str, str]:
         FatalError: A topic does not exist.
         OutageError: The broker does not answer.
     """
-    admin = AdminClient(settings.client())
+    admin = AdminClient(settings.client(), logger=LOGGER)
     futures = admin.describe_topics(
         ck.TopicCollection(list(topics)), request_timeout=ANSWER_WITHIN_S
     )
@@ -117,7 +120,7 @@ def log_ends(settings: KafkaSettings, topics: Sequence[str]) -> dict[tuple[str, 
         FatalError: A topic does not exist.
         OutageError: The broker does not answer.
     """
-    admin = AdminClient(settings.client())
+    admin = AdminClient(settings.client(), logger=LOGGER)
     wanted = {
         ck.TopicPartition(topic, partition): OffsetSpec.latest()  # type: ignore[no-untyped-call]
         for topic, partitions in partitions_of(admin, settings, topics).items()

@@ -6,6 +6,7 @@ What lies beyond the sink's next offset has not landed yet: it is behind, which 
 Below Kafka's log start the two sinks answer to each other.
 """
 
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ from streaming.sinks.ods import table_of
 
 CHUNK = 200_000
 """Offsets compared at a time: bounds the memory."""
+POLL_S = 0.05
+"""How long one batch from Kafka may gather."""
 SHOWN = 10
 """Offsets kept of each kind of fault."""
 
@@ -204,7 +207,8 @@ class _Log:
                 **kafka.consumer_config(settings),
                 "group.id": f"{settings.group_id}-verify",
                 "enable.partition.eof": True,
-            }
+            },
+            logger=kafka.LOGGER,
         )
         self.start = kafka.log_start(self._consumer, topic, partition)
         self.end = end
@@ -229,9 +233,13 @@ class _Log:
         return inside
 
     def _read(self) -> None:
-        messages = self._consumer.consume(10_000, kafka.ANSWER_WITHIN_S)
-        if not messages:
-            raise OutageError(f"Kafka does not answer while reading {self._name}")
+        # A batch is only handed over when it is full or its time is up: short times, many tries.
+        messages: list[ck.Message] = []
+        deadline = time.monotonic() + kafka.ANSWER_WITHIN_S
+        while not messages:
+            if time.monotonic() > deadline:
+                raise OutageError(f"Kafka does not answer while reading {self._name}")
+            messages = self._consumer.consume(10_000, POLL_S)
         for message in messages:
             offset, error = message.offset(), message.error()
             if error is None and offset is not None:

@@ -1,0 +1,53 @@
+"""One sandbox for all integration tests that want a real broker, database and object store."""
+
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from fleetpulse.sandbox import start
+from sandbox.credentials import Credentials
+from sandbox.postgres import MAINTENANCE_DATABASE, ODS_DATABASE, ODS_ROLES, SUPERUSER
+from sandbox.sandbox import Sandbox
+
+
+@pytest.fixture(scope="session")
+def sandbox_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    home = tmp_path_factory.mktemp("shared-sandbox")
+    yield home
+    Sandbox(home).reset()
+
+
+@pytest.fixture(scope="session")
+def sandbox_env(sandbox_home: Path) -> dict[str, str]:
+    """The settings of a sandbox that is up and migrated. Keep its database as it is: copy it."""
+    return start(sandbox_home)
+
+
+@pytest.fixture(scope="session")
+def fresh_database(sandbox_home: Path, sandbox_env: dict[str, str]) -> Callable[[], str]:
+    """Makes a new migrated database; returns its name, for FLEETPULSE_ODS__DATABASE."""
+    numbers = count(1)
+
+    def make() -> str:
+        name = f"ods_{next(numbers)}"
+        statement = sql.SQL("create database {} template {} owner {}").format(
+            sql.Identifier(name),
+            sql.Identifier(ODS_DATABASE),
+            sql.Identifier(ODS_ROLES["OWNER"]),
+        )
+        with psycopg.connect(
+            host=sandbox_env["FLEETPULSE_ODS__HOST"],
+            port=sandbox_env["FLEETPULSE_ODS__PORT"],
+            dbname=MAINTENANCE_DATABASE,
+            user=SUPERUSER,
+            password=Credentials(sandbox_home / "credentials.json")[SUPERUSER],
+            autocommit=True,
+        ) as connection:
+            connection.execute(statement)
+        return name
+
+    return make
