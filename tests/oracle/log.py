@@ -93,11 +93,16 @@ class World:
             yield record
 
     def planned(self, mode: str, device: Device, us: int) -> bool:
-        """Whether the device is in planned work of that mode."""
+        """Whether the device, or the site that it is registered at, is in planned work."""
+        registered = us >= device.commissioned_us
         return any(
             work.mode == mode
-            and work.subject == (device.device_id if work.scope == "device" else device.site_id)
             and work.starts_us < us <= work.ends_us
+            and (
+                work.subject == device.device_id
+                if work.scope == "device"
+                else registered and work.subject == device.site_id
+            )
             for work in self.work
         )
 

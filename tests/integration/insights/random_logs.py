@@ -5,7 +5,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tests.fixtures.insights.warehouse import TOPICS
-from tests.oracle.log import ALERTS, HEARTBEAT, MINUTE, SECOND, TELEMETRY, Device, Record, Work, World
+from tests.oracle.log import (
+    ALERTS,
+    HEARTBEAT,
+    MINUTE,
+    SECOND,
+    TELEMETRY,
+    Device,
+    Record,
+    Work,
+    World,
+)
 
 START = 1_772_366_400 * SECOND  # 2026-03-01 12:00 UTC, a boundary of every window
 LENGTH = 100 * MINUTE

@@ -17,9 +17,7 @@ Event = tuple[str, str, int, str]
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_late_events_and_the_cut_change_nothing_in_the_end(
-    warehouse: Warehouse, seed: int
-) -> None:
+def test_late_events_and_the_cut_change_nothing_in_the_end(warehouse: Warehouse, seed: int) -> None:
     world = random_world(seed, DEVICES, late=True)
     for batches in (1, 4):
         run(warehouse, world, random_cuts(seed, world, batches, late=True), fail_at=2)
@@ -44,9 +42,7 @@ def test_the_open_tickets_are_those_of_the_open_episodes(warehouse: Warehouse) -
         "select episode_id from (select distinct on (episode_id) * from ci_insights.transitions"
         " order by episode_id, transition_no desc) t where kind <> 'resolve'"
     )
-    still_open = warehouse.query(
-        "select episode_id from ci_insights.episodes where state = 'open'"
-    )
+    still_open = warehouse.query("select episode_id from ci_insights.episodes where state = 'open'")
     assert sorted(told) == sorted(still_open)
     assert still_open
 

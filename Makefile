@@ -1,0 +1,61 @@
+# What CI runs is what these targets run. Needed beforehand: Python 3.11 to 3.13, make, git.
+
+PYTHON ?= python3
+BIN := .venv/bin
+UV_VERSION := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements.lock)
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo dev test check format dbt lock clean
+
+help: ## Show what there is
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+
+# From the lock files alone; again whenever they change.
+.venv/.installed: requirements.lock pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/uv --version 2>/dev/null | grep -qF ' $(UV_VERSION)' || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@echo "installing what requirements.lock names into .venv"
+	@$(BIN)/uv pip sync --quiet --require-hashes requirements.lock
+	@$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+install: .venv/.installed ## Install everything into .venv
+
+demo: install ## The whole way, from a machine's event to an incident and a mart (ARGS="--for 120 --headless")
+	@$(BIN)/fleetpulse demo $(ARGS)
+
+dev: install ## A sandbox that stays, and `dagster dev` on it
+	@$(BIN)/fleetpulse sandbox up
+	@$(BIN)/fleetpulse rules sync
+	@$(BIN)/fleetpulse dev
+
+test: install ## All tests, on a real broker, database and object store
+	@$(BIN)/pytest $(ARGS)
+
+check: install ## Lint, types, import contracts, SQL style, Dagster's definitions
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/fleetpulse rules sync --check
+	$(BIN)/sqlfluff lint --processes 2 dbt_project
+	$(BIN)/fleetpulse dbt parse
+	$(BIN)/dagster definitions validate -w workspace.yaml
+
+format: install ## Format Python and SQL
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/sqlfluff fix --processes 2 dbt_project
+
+dbt: install ## Fixtures, then models, data tests and unit tests, then the docs, on target ci
+	@$(BIN)/fleetpulse rules sync
+	@$(BIN)/python -m tests.fixtures.insights
+
+lock: install ## Resolve the newest versions that pyproject.toml allows into requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --only-binary :all: --no-header --no-emit-index-url \
+		--python-version 3.11 --extra sandbox --extra dev --upgrade pyproject.toml --output-file requirements.lock
+
+clean: install ## End the sandbox and delete all that was made, .venv included
+	@$(BIN)/fleetpulse sandbox reset --yes
+	rm -rf .fleetpulse .env dbt_project/target dbt_project/logs .mypy_cache .ruff_cache .pytest_cache .hypothesis .venv
