@@ -6,7 +6,7 @@ UV_VERSION := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements.lock)
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test check format dbt lock clean
+.PHONY: help install dev test check format lock clean
 
 help: ## Show what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -22,35 +22,27 @@ help: ## Show what there is
 
 install: .venv/.installed ## Install everything into .venv
 
-demo: install ## The whole way, from a machine's event to an incident and a mart (ARGS="--for 120 --headless")
-	@$(BIN)/fleetpulse demo $(ARGS)
-
 dev: install ## A sandbox that stays, and `dagster dev` on it
 	@$(BIN)/fleetpulse sandbox up
 	@$(BIN)/fleetpulse rules sync
-	@$(BIN)/fleetpulse dev
+	@$(BIN)/fleetpulse dbt parse
+	@$(BIN)/dagster dev
 
 test: install ## All tests, on a real broker, database and object store
 	@$(BIN)/pytest $(ARGS)
 
-check: install ## Lint, types, import contracts, SQL style, Dagster's definitions
+check: install ## Lint, types, import contracts, Dagster's definitions
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/fleetpulse rules sync --check
-	$(BIN)/sqlfluff lint --processes 2 dbt_project
 	$(BIN)/fleetpulse dbt parse
 	$(BIN)/dagster definitions validate -w workspace.yaml
 
-format: install ## Format Python and SQL
+format: install ## Format Python
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/sqlfluff fix --processes 2 dbt_project
-
-dbt: install ## Fixtures, then models, data tests and unit tests, then the docs, on target ci
-	@$(BIN)/fleetpulse rules sync
-	@$(BIN)/python -m tests.fixtures.insights
 
 lock: install ## Resolve the newest versions that pyproject.toml allows into requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --only-binary :all: --no-header --no-emit-index-url \

@@ -7,7 +7,7 @@ import psycopg
 import typer
 from dotenv import load_dotenv
 
-from fleetpulse import fleet, quarantine, reference, rules, sandbox, settings
+from fleetpulse import dbt, fleet, quarantine, reference, rules, sandbox, settings, tickets
 from fleetpulse.consume import consume
 from fleetpulse.migrate import migrate
 from fleetpulse.paths import ENV_FILE
@@ -30,7 +30,9 @@ app.add_typer(fleet.app, name="fleet")
 app.command()(consume)
 app.command()(verify)
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(dbt.app, name="dbt")
 app.add_typer(rules.app, name="rules")
+app.add_typer(tickets.app, name="tickets")
 
 
 def main() -> None:

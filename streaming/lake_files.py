@@ -81,10 +81,18 @@ def claim_key(partition: PartitionId, start: int) -> str:
 def data_key(partition: PartitionId, start: int, greatest_timestamp: int) -> str:
     """Returns the key of a data object; `dt` and `hr` are of its greatest timestamp (ms)."""
     moment = datetime.fromtimestamp(0, UTC) if greatest_timestamp < 0 else _hour(greatest_timestamp)
-    return (
-        f"raw/topic={partition.topic}/dt={moment:%Y-%m-%d}/hr={moment:%H}/"
-        f"e{partition.epoch}-p{partition.partition}-o{start:020d}.parquet"
-    )
+    folder = f"{data_prefix(partition.topic)}dt={moment:%Y-%m-%d}/hr={moment:%H}"
+    return f"{folder}/{data_name(partition, start)}"
+
+
+def data_prefix(topic: str) -> str:
+    """Returns what the keys of a topic's data objects begin with."""
+    return f"raw/topic={topic}/"
+
+
+def data_name(partition: PartitionId, start: int) -> str:
+    """Returns the last part of a data object's key."""
+    return f"e{partition.epoch}-p{partition.partition}-o{start:020d}.parquet"
 
 
 def _hour(timestamp: int) -> datetime:

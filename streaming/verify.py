@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import confluent_kafka as ck
 import psycopg
@@ -57,6 +58,11 @@ class Copy:
             room = SHOWN - len(self.examples)
             self.examples += [f"{words} {offset}" for offset in offsets[:room]]
 
+    def add_foreign(self, found: Sequence[object], words: str) -> None:
+        """Counts what is there and ought not to be."""
+        self.foreign += len(found)
+        self.examples += [f"{words} {each}" for each in found[:SHOWN]]
+
     @property
     def sound(self) -> bool:
         """Whether nothing is missing, doubled or foreign."""
@@ -96,58 +102,85 @@ def verify(
     Args:
         kafka_settings: The broker.
         topics: Topic names.
-        connection: The ODS, as a role that may read landing.
+        connection: The ODS, as a role that may read landing; in autocommit.
         store: The lake.
 
     Raises:
         FatalError: A topic does not exist, or the lake's claims are damaged.
         OutageError: Kafka or the object store does not answer.
     """
-    ids = kafka.topic_ids(kafka_settings, topics)
+    # The sinks first, then Kafka: while landing goes on, no sink is ahead of what Kafka says.
+    sinks = _sinks(kafka_settings, topics, connection, store)
+    objects = {topic: list(store.keys(lake_files.data_prefix(topic))) for topic in topics}
     for (topic, number), end in sorted(kafka.log_ends(kafka_settings, topics).items()):
-        row = connection.execute(
-            "select epoch, start_offset, next_offset, lake_claim, topic_id from landing.offsets"
-            ' where topic = %s and "partition" = %s order by epoch desc limit 1',
-            [topic, number],
-        ).fetchone()
-        if row is not None and row[4] != ids[topic]:
-            raise FatalError(f"the topic {topic} was deleted and created again since it was landed")
         with _Log(kafka_settings, topic, number, end) as log:
-            if row is None:
+            found = sinks.get((topic, number))
+            if found is None:
                 where = PartitionId(topic, 0, number)
                 records = len(log.offsets(log.start, end))
                 yield Comparison(where, log.start, end, records, Copy(log.start), Copy(log.start))
-                continue
-            epoch, start, ods_next, hint, _ = row
-            where = PartitionId(topic, epoch, number)
-            yield _compare(where, log, start, ods_next, hint, connection, store)
+            else:
+                yield _compare(found, log, connection, store, objects[topic])
+
+
+class _Sinks(NamedTuple):
+    """How far the sinks say that they have a partition."""
+
+    where: PartitionId
+    start: int
+    ods_next: int
+    lake_next: int
+
+
+def _sinks(
+    kafka_settings: KafkaSettings,
+    topics: Sequence[str],
+    connection: psycopg.Connection,
+    store: ObjectStore,
+) -> dict[tuple[str, int], _Sinks]:
+    ids = kafka.topic_ids(kafka_settings, topics)
+    rows = connection.execute(
+        'select distinct on (topic, "partition") topic, epoch, "partition", topic_id,'
+        " start_offset, next_offset, lake_claim from landing.offsets"
+        ' where topic = any(%s) order by topic, "partition", epoch desc',
+        [list(topics)],
+    ).fetchall()
+    found = {}
+    for topic, epoch, number, topic_id, start, ods_next, complete in rows:
+        if topic_id != ids[topic]:
+            raise FatalError(f"the topic {topic} was deleted and created again since it was landed")
+        where = PartitionId(topic, epoch, number)
+        tail = read_tail(store, where, start, complete)
+        lost = tail.claim is not None and tail.claim.start == complete
+        lake_next = tail.claim.next if tail.claim is not None and lost else tail.next_offset
+        found[topic, number] = _Sinks(where, start, ods_next, lake_next)
+    return found
 
 
 def _compare(
-    where: PartitionId,
+    sinks: _Sinks,
     log: "_Log",
-    start: int,
-    ods_next: int,
-    hint: int | None,
     connection: psycopg.Connection,
     store: ObjectStore,
+    objects: Sequence[str],
 ) -> Comparison:
-    tail = read_tail(store, where, start, hint)
-    result = Comparison(where, log.start, log.end, 0, Copy(ods_next), Copy(tail.next_offset))
-    lake = _LakeReader(store, where, start, tail.next_offset)
-    for low in range(start, max(log.end, ods_next, tail.next_offset), CHUNK):
+    where, start, ods_next, lake_next = sinks
+    result = Comparison(where, log.start, log.end, 0, Copy(ods_next), Copy(lake_next))
+    lake = _LakeReader(store, where, start, lake_next)
+    for low in range(start, max(log.end, ods_next, lake_next), CHUNK):
         high = low + CHUNK
         in_kafka = log.offsets(low, high)
-        in_ods = _ods_offsets(connection, where, low, high)
+        in_ods = _ods_offsets(connection, where, low, min(high, ods_next))
         in_lake = lake.offsets(low, high)
         result.kafka_records += len(in_kafka)
         # Below the log start Kafka cannot say: what either sink has, the other must have.
         old = {offset for offset in (*in_ods, *in_lake) if offset < log.start}
         truth = set(in_kafka) | old
         result.ods.compare({offset for offset in truth if offset < ods_next}, in_ods)
-        result.lake.compare({offset for offset in truth if offset < tail.next_offset}, in_lake)
-    for name in lake.absent:
-        result.lake.examples.append(f"absent {name}")
+        result.lake.compare({offset for offset in truth if offset < lake_next}, in_lake)
+    result.ods.add_foreign(_rows_out_of_range(connection, where), "row out of range at")
+    result.lake.add_foreign(lake.unclaimed(objects), "unclaimed")
+    result.lake.examples += [f"absent {name}" for name in lake.absent]
     return result
 
 
@@ -165,11 +198,25 @@ def _ods_offsets(
     return [offset for (offset,) in rows]
 
 
+def _rows_out_of_range(connection: psycopg.Connection, where: PartitionId) -> list[int]:
+    """Returns offsets of rows that the ODS has and does not answer for, at one moment."""
+    query = sql.SQL(
+        'with landed as (select epoch, "partition", "offset" from landing.{table}'
+        ' union all select epoch, "partition", "offset" from landing.quarantine'
+        "  where topic = %(topic)s)"
+        ' select landed."offset" from landed join landing.offsets using (epoch, "partition")'
+        ' where topic = %(topic)s and epoch = %(epoch)s and "partition" = %(partition)s'
+        ' and (landed."offset" < start_offset or landed."offset" >= next_offset) order by 1'
+    ).format(table=sql.Identifier(table_of(where.topic)))
+    return [offset for (offset,) in connection.execute(query, where._asdict())]
+
+
 class _LakeReader:
     """Reads a partition's objects along its chain of claims, each once."""
 
     def __init__(self, store: ObjectStore, where: PartitionId, start: int, end: int) -> None:
         self.absent: list[str] = []
+        self._claimed: set[str] = set()
         self._store = store
         self._where = where
         self._end = end
@@ -180,6 +227,7 @@ class _LakeReader:
         """Returns the offsets in [low, high); ranges must come in order."""
         while self._next < min(high, self._end):
             claim = self._claim()
+            self._claimed.add(claim.key)
             body = self._store.get(claim.key)
             if body is None:
                 self.absent.append(claim.key)
@@ -189,6 +237,13 @@ class _LakeReader:
         inside = [offset for offset in self._waiting if low <= offset < high]
         self._waiting = [offset for offset in self._waiting if offset >= high]
         return inside
+
+    def unclaimed(self, objects: Sequence[str]) -> list[str]:
+        """Returns the partition's objects below the end that no claim names: readers find them."""
+        low = lake_files.data_name(self._where, 0)
+        end = lake_files.data_name(self._where, self._end)
+        names = ((key, key.rpartition("/")[2]) for key in objects)
+        return [key for key, name in names if low <= name < end and key not in self._claimed]
 
     def _claim(self) -> Claim:
         claim = read_claim(self._store, self._where, self._next)

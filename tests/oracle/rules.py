@@ -72,7 +72,7 @@ def heartbeat_missing(world: World, device: Device) -> list[Verdict]:
         and work.subject == (device.device_id if work.scope == "device" else device.site_id)
         and work.ends_us <= world.watermark_us
     ]
-    signs = {us: 60 for us in (began, *restarts)} | beats
+    signs = dict.fromkeys((began, *restarts), 60) | beats
     verdicts = []
     for us, interval_s in signs.items():
         allowed = 3 * interval_s * SECOND

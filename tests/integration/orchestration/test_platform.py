@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,7 +20,8 @@ from tests.integration.orchestration.conftest import FLEETPULSE
 pytestmark = pytest.mark.timeout(240)
 
 PATIENCE_S = 120
-ASSETS = "{ assetNodes { assetKey { path } dependencyKeys { path } assetMaterializations(limit: 1) { timestamp } } }"
+ASSETS = """{ assetNodes { assetKey { path } dependencyKeys { path }
+    assetMaterializations(limit: 1) { timestamp } } }"""
 CHECKS = """{ assetNodes { assetChecksOrError { ... on AssetChecks { checks { name
     executionForLatestMaterialization { status evaluation { description } } } } } } }"""
 RUNS = "{ runsOrError { ... on Runs { results { jobName status tags { key value } } } } }"
@@ -34,7 +35,8 @@ Found = TypeVar("Found")
 class Dagster:
     """Dagster's GraphQL."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, logs: Path) -> None:
+        self._logs = logs
         self._url = f"{url}/graphql"
 
     def ask(self, query: str, **variables: str) -> Any:
@@ -55,18 +57,27 @@ class Dagster:
 
         def succeeded() -> dict[str, Any] | None:
             runs = self.runs(job)
-            assert all(run["status"] != "FAILURE" for run in runs), f"{job} failed"
+            assert all(run["status"] != "FAILURE" for run in runs), (
+                f"{job} failed{ends_of(self._logs)}"
+            )
             return next((run for run in runs if run["status"] == "SUCCESS"), None)
 
-        return wait_for(succeeded, f"a run of {job} succeeds")
+        return wait_for(succeeded, f"a run of {job} succeeds", self._logs)
 
 
-def wait_for(question: Callable[[], Found | None], what: str) -> Found:
+def wait_for(question: Callable[[], Found | None], what: str, logs: Path) -> Found:
     deadline = time.monotonic() + PATIENCE_S
     while (found := question()) is None:
-        assert time.monotonic() < deadline, f"not within {PATIENCE_S} s: {what}"
+        assert time.monotonic() < deadline, f"not within {PATIENCE_S} s: {what}{ends_of(logs)}"
         time.sleep(0.5)
     return found
+
+
+def ends_of(logs: Path) -> str:
+    return "".join(
+        f"\n--- {log.name}\n{log.read_text(errors='replace')[-4000:]}"
+        for log in sorted(logs.iterdir())
+    )
 
 
 @contextmanager
@@ -80,14 +91,10 @@ def running(command: list[str], env: dict[str, str], cwd: Path, log: Path) -> It
             yield
         finally:
             process.send_signal(signal.SIGINT)
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=30)
-            except subprocess.TimeoutExpired:
-                pass
-            try:
+            with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
             process.wait()
 
 
@@ -116,20 +123,18 @@ def dagster(
         start("fleet", *fleet, "--out", str(home / "fleet"))
         start("consumer", *FLEETPULSE, "consume")
         # The truth is the last file that a fleet writes.
-        wait_for(lambda: (home / "fleet" / "truth.jsonl").exists() or None, "the fleet's files")
+        wait_for(
+            lambda: (home / "fleet" / "truth.jsonl").exists() or None, "the fleet's files", logs
+        )
         files = [str(path) for path in sorted((home / "fleet").glob("*.csv"))]
         subprocess.run(
             [*FLEETPULSE, "reference", "load", *files], env=sandbox_env, check=True, timeout=60
         )
         where = ["-w", str(PROJECT_ROOT / "workspace.yaml"), "-h", "127.0.0.1", "-p", port]
         start("dagster", sys.executable, "-m", "dagster", "dev", *where)
-        asked = Dagster(f"http://127.0.0.1:{port}")
-        try:
-            wait_for(lambda: answers(asked), "the webserver answers")
-            yield asked
-        finally:
-            for log in sorted(logs.iterdir()):
-                print(f"--- {log.name}\n{log.read_text(errors='replace')[-4000:]}")
+        asked = Dagster(f"http://127.0.0.1:{port}", logs)
+        wait_for(lambda: answers(asked), "the webserver answers", logs)
+        yield asked
 
 
 def answers(dagster: Dagster) -> bool | None:

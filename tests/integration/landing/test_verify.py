@@ -1,0 +1,137 @@
+"""`fleetpulse verify` finds what is wrong, names the offset, and does not cry wolf."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.integration.landing.scene import TOPIC, Process, Scene, alert
+
+RECORDS = 40
+
+
+@pytest.fixture
+def landed(scene: Scene) -> Iterator[Scene]:
+    """Forty alerts in one partition, in four files; the consumer has gone."""
+    for number in range(RECORDS):
+        # Each tenth record begins a new hour, and so a new file.
+        scene.produce(alert(), timestamp=1_772_366_400_000 + number // 10 * 3_600_000)
+    scene.flush()
+    consumer = scene.consumer()
+    scene.wait_until_landed()
+    consumer.stop()
+    yield scene
+
+
+def first(scene: Scene) -> int:
+    return min(offset for _, _, offset in scene.produced)
+
+
+def objects(scene: Scene) -> list[str]:
+    return sorted(path.as_posix() for path in (scene.lake_folder / "raw").rglob("*.parquet"))
+
+
+def verify(scene: Scene) -> Process:
+    process = scene.run("verify")
+    process.wait(30)
+    return process
+
+
+def assert_found(process: Process, *words: str) -> None:
+    assert process.wait() == 1, process.output
+    text = process.output.replace("\n", "")
+    assert all(word in text for word in words), process.output
+
+
+def test_a_sound_copy_is_called_sound(landed: Scene) -> None:
+    process = landed.run("verify", "--json")
+    assert process.wait() == 0, process.output
+    counts = json.loads(process.output)
+    assert counts["sound"] is True
+    assert counts["produced"] == counts["landed"] == counts["lake"] == RECORDS
+    assert len(objects(landed)) == 4
+
+
+def test_what_has_not_landed_yet_is_behind_and_no_fault(landed: Scene) -> None:
+    for _ in range(3):
+        landed.produce(alert())
+    landed.flush()
+    assert sum(each.behind for each in landed.compare()) == 3
+    assert all(each.sound for each in landed.compare())
+
+
+def test_a_row_that_is_gone_is_missing(landed: Scene) -> None:
+    gone = first(landed) + 7
+    with landed.connect() as connection:
+        connection.execute('delete from landing.alerts_raw where "offset" = %s', [gone])
+    assert_found(verify(landed), f"ODS: missing {gone}")
+
+
+def test_a_row_that_is_also_on_another_day_is_doubled(landed: Scene) -> None:
+    twice = first(landed) + 5
+    with landed.connect() as connection:
+        connection.execute(
+            'insert into landing.alerts_raw (epoch, "partition", "offset", kafka_ts,'
+            " kafka_ts_type) values (0, 0, %s, now() - interval '3 days', 1)",
+            [twice],
+        )
+    assert_found(verify(landed), f"ODS: doubled {twice}")
+
+
+def test_a_row_in_landing_and_in_quarantine_is_doubled(landed: Scene) -> None:
+    twice = first(landed) + 5
+    with landed.connect() as connection:
+        quarantine(connection, twice)
+    assert_found(verify(landed), f"ODS: doubled {twice}")
+
+
+def test_a_row_beyond_the_next_offset_is_foreign(landed: Scene) -> None:
+    beyond = first(landed) + RECORDS + 3
+    with landed.connect() as connection:
+        quarantine(connection, beyond)
+    assert_found(verify(landed), f"ODS: row out of range at {beyond}")
+
+
+@pytest.mark.parametrize("number", [0, -1])
+def test_an_object_that_is_gone_is_missing_the_newest_too(landed: Scene, number: int) -> None:
+    keys = objects(landed)
+    (landed.lake_folder / keys[number]).unlink()
+    start = first(landed) + (0 if number == 0 else RECORDS - 10)
+    assert_found(verify(landed), f"lake: missing {start}", "absent raw/topic=alerts.raw")
+
+
+def test_an_object_that_no_claim_names_is_found(landed: Scene) -> None:
+    source = landed.lake_folder / objects(landed)[1]
+    name = source.name.replace(f"{first(landed) + 10:020d}", f"{first(landed) + 12:020d}")
+    (source.parent / name).write_bytes(source.read_bytes())
+    assert_found(verify(landed), "lake: unclaimed", name)
+
+
+@pytest.mark.parametrize("number", [1, -1])
+def test_a_claim_that_is_gone_is_named(landed: Scene, number: int) -> None:
+    claims = sorted((landed.lake_folder / "_claims").rglob("o*"))
+    claims[number].unlink()
+    process = verify(landed)
+    assert_found(process, f"e0-p0/{claims[number].name}", "restore")
+
+
+def test_a_topic_that_was_made_again_is_not_compared(landed: Scene) -> None:
+    landed.recreate(TOPIC)
+    assert_found(verify(landed), "the topic alerts.raw was deleted and created again")
+
+
+def test_it_may_run_while_records_land(scene: Scene) -> None:
+    consumer = scene.consumer(LANDING__FLUSH_INTERVAL_S="0.02", LANDING__FILE_MAX_AGE_S="0.05")
+    for seed in range(4):
+        scene.produce_some(500, seed)
+        assert [each for each in scene.compare() if not each.sound] == []
+    scene.wait_until_landed()
+    consumer.stop()
+
+
+def quarantine(connection: object, offset: int) -> None:
+    connection.execute(  # type: ignore[attr-defined]
+        'insert into landing.quarantine (topic, epoch, "partition", "offset", kafka_ts,'
+        " kafka_ts_type, reason, detail) values ('alerts.raw', 0, 0, %s, now(), 1, 'X', 'x')",
+        [offset],
+    )
