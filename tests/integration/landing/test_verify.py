@@ -20,7 +20,7 @@ def landed(scene: Scene) -> Iterator[Scene]:
     consumer = scene.consumer()
     scene.wait_until_landed()
     consumer.stop()
-    yield scene
+    return scene
 
 
 def first(scene: Scene) -> int:
