@@ -1,7 +1,6 @@
 """`fleetpulse verify` finds what is wrong, names the offset, and does not cry wolf."""
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
@@ -11,7 +10,7 @@ RECORDS = 40
 
 
 @pytest.fixture
-def landed(scene: Scene) -> Iterator[Scene]:
+def landed(scene: Scene) -> Scene:
     """Forty alerts in one partition, in four files; the consumer has gone."""
     for number in range(RECORDS):
         # Each tenth record begins a new hour, and so a new file.
