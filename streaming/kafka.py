@@ -49,6 +49,9 @@ def consumer_config(settings: KafkaSettings) -> dict[str, str | int | float | bo
         "isolation.level": "read_committed",
         "partition.assignment.strategy": "cooperative-sticky",
         "check.crcs": True,
+        # A consumer that died gives its partitions to the next within 10 s, not 45: librdkafka's
+        # own thread beats, so no work of ours can be too slow for it.
+        "session.timeout.ms": 10_000,
         "fetch.queue.backoff.ms": 5,  # 1000, the default, halves the rate
         "queued.max.messages.kbytes": 65_536,
     }

@@ -35,7 +35,7 @@ def write_files(plan: Plan, folder: Path) -> list[Path]:
 def truth_row(truth: Truth) -> dict[str, object]:
     """Returns a truth as it stands in the file: instants as RFC 3339."""
     row = asdict(truth)
-    for name in ("start", "end", "due_by"):
+    for name in ("start", "end", "decided", "due_by"):
         row[name] = None if row[name] is None else rfc3339(row[name])
     return row
 

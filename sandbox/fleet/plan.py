@@ -32,11 +32,12 @@ class Truth:
         lookalike: Whether the rule must stay silent.
         start: When what is wrong begins, ms.
         end: When it is over, ms; None if never. Only then can the rule's clear condition begin.
+        decided: The event or time-out by which the rule is satisfied, or its window's end, ms; of a
+            look-alike, by which it would be if it were deceived.
         due_by: When the incident ought to be open at the latest, ms; None for a look-alike. The
-            deciding instant (the event or time-out by which the rule is satisfied, or its window's
-            end), or the beginning of live time where that is later, since nothing is ticketed
-            while history is being caught up with; plus the late tolerance of 5 s, for which the
-            watermark lags; plus an allowance of 60 s for landing, batch and ticket.
+            deciding instant, or the beginning of live time where that is later, since nothing is
+            ticketed while history is being caught up with; plus the late tolerance of 5 s, for
+            which the watermark lags; plus an allowance of 60 s for landing, batch and ticket.
         phase: `history`: over before live time begins. `open_at_live`: decided before and still
             wrong then. `live`: decided in live time.
     """
@@ -48,6 +49,7 @@ class Truth:
     lookalike: bool
     start: int
     end: int | None
+    decided: int
     due_by: int | None
     phase: Phase
 
@@ -117,6 +119,7 @@ def _truth(config: FleetConfig, scenario: Scenario, act: Act) -> Truth:
         lookalike=scenario.lookalike,
         start=act.start,
         end=act.end,
+        decided=act.deciding,
         due_by=None if scenario.lookalike else known + LATE_TOLERANCE + ALLOWANCE,
         phase=phase,
     )
