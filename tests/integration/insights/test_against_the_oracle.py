@@ -2,12 +2,12 @@
 
 import pytest
 
+from tests.fixtures.insights.random_logs import Cut, random_cuts, random_world
 from tests.fixtures.insights.warehouse import Warehouse
-from tests.integration.insights.random_logs import Cut, random_cuts, random_world
 from tests.oracle.episodes import episodes_of, findings_of
 from tests.oracle.log import World
 
-DEVICES = 24
+DEVICES = 36
 HALF_WAY = ("run", "--selector", "insights_batch", "--exclude", "episode_versions", "transitions")
 WHOLE = ("run", "--selector", "insights_batch")
 
@@ -16,7 +16,7 @@ Episode = tuple[str, str, int, int | None]
 Event = tuple[str, str, int, str]
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_late_events_and_the_cut_change_nothing_in_the_end(warehouse: Warehouse, seed: int) -> None:
     world = random_world(seed, DEVICES, late=True)
     for batches in (1, 4):
@@ -25,7 +25,7 @@ def test_late_events_and_the_cut_change_nothing_in_the_end(warehouse: Warehouse,
         assert episodes(warehouse) == expected_episodes(world)
 
 
-@pytest.mark.parametrize("seed", [4, 5])
+@pytest.mark.parametrize("seed", [4])
 def test_of_punctual_logs_every_transition_is_told_once_in_order(
     warehouse: Warehouse, seed: int
 ) -> None:
