@@ -4,7 +4,8 @@ import json
 import signal
 
 from streaming.contracts import CONTRACTS
-from tests.integration.landing.scene import TOPIC, Scene, alert
+from tests.integration.landing.records import TOPIC, alert
+from tests.integration.landing.scene import Scene
 
 HEARTBEAT = {"event_type": "heartbeat", "status": "ok", "interval_s": 60}
 
@@ -67,7 +68,6 @@ def test_what_was_read_is_landed_on_sigterm_and_the_next_goes_on_there(scene: Sc
     scene.wait_for(lambda: bool(first.events("assigned")))
     scene.produce_some(2_000)
     first.stop()
-    assert scene.offsets() != {}
     second = scene.consumer()
     scene.produce_some(500, seed=1)
     scene.wait_until_landed()

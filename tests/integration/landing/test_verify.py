@@ -1,24 +1,30 @@
 """`fleetpulse verify` finds what is wrong, names the offset, and does not cry wolf."""
 
 import json
+import time
+from typing import Any
 
+import psycopg
 import pytest
 
-from tests.integration.landing.scene import TOPIC, Process, Scene, alert
+from streaming.lake_files import HOUR_MS
+from tests.integration.landing.records import TOPIC, alert
+from tests.integration.landing.scene import Scene
 
 RECORDS = 40
 
 
 @pytest.fixture
 def landed(scene: Scene) -> Scene:
-    """Forty alerts in one partition, in four files; the consumer has gone."""
+    """Forty alerts in one partition, in four files of an hour each; the consumer has gone."""
+    began = int(time.time()) * 1000 - 5 * HOUR_MS
     for number in range(RECORDS):
-        # Each tenth record begins a new hour, and so a new file.
-        scene.produce(alert(), timestamp=1_772_366_400_000 + number // 10 * 3_600_000)
+        at = began + number // 10 * HOUR_MS
+        scene.produce(alert(at_ms=at), timestamp=at)
     scene.flush()
-    consumer = scene.consumer()
-    scene.wait_until_landed()
-    consumer.stop()
+    scene.land()
+    with scene.connect() as connection:
+        assert connection.execute("select count(*) from landing.quarantine").fetchone() == (0,)
     return scene
 
 
@@ -30,22 +36,16 @@ def objects(scene: Scene) -> list[str]:
     return sorted(path.as_posix() for path in (scene.lake_folder / "raw").rglob("*.parquet"))
 
 
-def verify(scene: Scene) -> Process:
-    process = scene.run("verify")
-    process.wait(30)
-    return process
-
-
-def assert_found(process: Process, *words: str) -> None:
-    assert process.wait() == 1, process.output
-    text = process.output.replace("\n", "")
-    assert all(word in text for word in words), process.output
+def assert_found(scene: Scene, *words: str) -> None:
+    code, output = scene.call("verify")
+    assert code == 1
+    assert [word for word in words if word not in output] == [], output
 
 
 def test_a_sound_copy_is_called_sound(landed: Scene) -> None:
-    process = landed.run("verify", "--json")
-    assert process.wait() == 0, process.output
-    counts = json.loads(process.output)
+    code, output = landed.call("verify", "--json")
+    assert code == 0, output
+    counts = json.loads(output)
     assert counts["sound"] is True
     assert counts["produced"] == counts["landed"] == counts["lake"] == RECORDS
     assert len(objects(landed)) == 4
@@ -63,7 +63,7 @@ def test_a_row_that_is_gone_is_missing(landed: Scene) -> None:
     gone = first(landed) + 7
     with landed.connect() as connection:
         connection.execute('delete from landing.alerts_raw where "offset" = %s', [gone])
-    assert_found(verify(landed), f"ODS: missing {gone}")
+    assert_found(landed, f"ODS: missing {gone}")
 
 
 def test_a_row_that_is_also_on_another_day_is_doubled(landed: Scene) -> None:
@@ -74,21 +74,21 @@ def test_a_row_that_is_also_on_another_day_is_doubled(landed: Scene) -> None:
             " kafka_ts_type) values (0, 0, %s, now() - interval '3 days', 1)",
             [twice],
         )
-    assert_found(verify(landed), f"ODS: doubled {twice}")
+    assert_found(landed, f"ODS: doubled {twice}")
 
 
 def test_a_row_in_landing_and_in_quarantine_is_doubled(landed: Scene) -> None:
     twice = first(landed) + 5
     with landed.connect() as connection:
         quarantine(connection, twice)
-    assert_found(verify(landed), f"ODS: doubled {twice}")
+    assert_found(landed, f"ODS: doubled {twice}")
 
 
 def test_a_row_beyond_the_next_offset_is_foreign(landed: Scene) -> None:
     beyond = first(landed) + RECORDS + 3
     with landed.connect() as connection:
         quarantine(connection, beyond)
-    assert_found(verify(landed), f"ODS: row out of range at {beyond}")
+    assert_found(landed, f"ODS: row out of range at {beyond}")
 
 
 @pytest.mark.parametrize("number", [0, -1])
@@ -96,27 +96,26 @@ def test_an_object_that_is_gone_is_missing_the_newest_too(landed: Scene, number:
     keys = objects(landed)
     (landed.lake_folder / keys[number]).unlink()
     start = first(landed) + (0 if number == 0 else RECORDS - 10)
-    assert_found(verify(landed), f"lake: missing {start}", "absent raw/topic=alerts.raw")
+    assert_found(landed, f"lake: missing {start}", "absent raw/topic=alerts.raw")
 
 
 def test_an_object_that_no_claim_names_is_found(landed: Scene) -> None:
     source = landed.lake_folder / objects(landed)[1]
     name = source.name.replace(f"{first(landed) + 10:020d}", f"{first(landed) + 12:020d}")
     (source.parent / name).write_bytes(source.read_bytes())
-    assert_found(verify(landed), "lake: unclaimed", name)
+    assert_found(landed, "lake: unclaimed", name)
 
 
 @pytest.mark.parametrize("number", [1, -1])
 def test_a_claim_that_is_gone_is_named(landed: Scene, number: int) -> None:
     claims = sorted((landed.lake_folder / "_claims").rglob("o*"))
     claims[number].unlink()
-    process = verify(landed)
-    assert_found(process, f"e0-p0/{claims[number].name}", "restore")
+    assert_found(landed, f"e0-p0/{claims[number].name}", "restore")
 
 
 def test_a_topic_that_was_made_again_is_not_compared(landed: Scene) -> None:
     landed.recreate(TOPIC)
-    assert_found(verify(landed), "the topic alerts.raw was deleted and created again")
+    assert_found(landed, "the topic alerts.raw was deleted and created again")
 
 
 def test_it_may_run_while_records_land(scene: Scene) -> None:
@@ -128,8 +127,8 @@ def test_it_may_run_while_records_land(scene: Scene) -> None:
     consumer.stop()
 
 
-def quarantine(connection: object, offset: int) -> None:
-    connection.execute(  # type: ignore[attr-defined]
+def quarantine(connection: psycopg.Connection[Any], offset: int) -> None:
+    connection.execute(
         'insert into landing.quarantine (topic, epoch, "partition", "offset", kafka_ts,'
         " kafka_ts_type, reason, detail) values ('alerts.raw', 0, 0, %s, now(), 1, 'X', 'x')",
         [offset],

@@ -1,0 +1,57 @@
+"""A command of ours in a process of its own."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+PROGRAM = "from fleetpulse.cli import main; main()"
+
+
+class Process:
+    """A `fleetpulse` command in a process of its own."""
+
+    def __init__(self, arguments: Sequence[str], environment: dict[str, str], log: Path) -> None:
+        self._log = log
+        with log.open("wb") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", PROGRAM, *arguments],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    @property
+    def output(self) -> str:
+        return self._log.read_text(encoding="utf-8")
+
+    @property
+    def output_bytes(self) -> bytes:
+        return self._log.read_bytes()
+
+    def events(self, name: str) -> list[dict[str, object]]:
+        """Returns the log's entries of that name."""
+        lines = [json.loads(line) for line in self.output.splitlines() if line.startswith("{")]
+        return [line for line in lines if line["event"] == name]
+
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    def send(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    def wait(self, within_s: float = 20) -> int:
+        return self._process.wait(within_s)
+
+    def stop(self, within_s: float = 10) -> None:
+        """SIGTERM, and no other end than a good one, in time."""
+        self.send(signal.SIGTERM)
+        assert self.wait(within_s) == 0, self.output
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
