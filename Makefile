@@ -6,7 +6,7 @@ UV_VERSION := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements.lock)
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev test check format lock clean
+.PHONY: help install dev dbt test check format lock clean
 
 help: ## Show what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -27,6 +27,10 @@ dev: install ## A sandbox that stays, and `dagster dev` on it
 	@$(BIN)/fleetpulse rules sync
 	@$(BIN)/fleetpulse dbt parse
 	@$(BIN)/dagster dev
+
+dbt: install ## The dbt project with all its tests, batch by batch on fixtures; then its docs
+	@$(BIN)/fleetpulse rules sync --check
+	@$(BIN)/python -m tests.fixtures.insights
 
 test: install ## All tests, on a real broker, database and object store
 	@$(BIN)/pytest $(ARGS)
