@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +16,6 @@ import pytest
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from sandbox.fleet import DeliveryError, FleetConfig, FleetProducer, Record, make_plan, records
-from sandbox.sandbox import Sandbox
 from streaming.contracts import CONTRACTS
 
 PROGRAM = "from fleetpulse.cli import main; main()"
@@ -28,15 +26,8 @@ CONFIG = FleetConfig(
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    sandbox = Sandbox(tmp_path_factory.mktemp("sandbox"))
-    yield sandbox.up()
-    sandbox.reset()
-
-
-@pytest.fixture(scope="module")
-def servers(environment: dict[str, str]) -> str:
-    servers = environment["FLEETPULSE_KAFKA__BOOTSTRAP_SERVERS"]
+def servers(sandbox_env: dict[str, str]) -> str:
+    servers = sandbox_env["FLEETPULSE_KAFKA__BOOTSTRAP_SERVERS"]
     wait_until_led(servers)
     return servers
 
@@ -147,12 +138,12 @@ def test_a_broker_that_is_not_there_is_named() -> None:
 
 
 def test_sigterm_ends_a_run_with_its_counts_and_exit_0(
-    environment: dict[str, str], servers: str, tmp_path: Path
+    sandbox_env: dict[str, str], servers: str, tmp_path: Path
 ) -> None:
     begin = ends(servers)
     fleet = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, *RUN, "--out", str(tmp_path)],
-        env={"PATH": os.environ["PATH"], **environment},
+        env={"PATH": os.environ["PATH"], **sandbox_env},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

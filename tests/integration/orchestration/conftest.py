@@ -1,45 +1,46 @@
 import os
-import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import psycopg
 import pytest
 from pydantic import SecretStr
 
-from fleetpulse import dbt
 from orchestration.resources.ods import Ods
-from sandbox.sandbox import Sandbox
 from streaming.settings import OdsPasswords, OdsSettings
 from tests.integration.orchestration.landing import Landing
 
 FLEETPULSE = [sys.executable, "-c", "from fleetpulse.cli import main; main()"]
 
 
-@pytest.fixture(scope="session")
-def sandbox_env(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """A sandbox with a migrated ODS; the environment of those who use it."""
-    sandbox = Sandbox(tmp_path_factory.mktemp("orchestration"))
-    try:
-        env = {**os.environ, **sandbox.up()}
-        subprocess.run([*FLEETPULSE, "migrate"], env=env, check=True, timeout=60)
-        dbt.prepare()
-        yield env
-    finally:
-        sandbox.reset()
+@pytest.fixture(scope="module")
+def environment(
+    sandbox_env: dict[str, str], fresh_database: Callable[[], str], dbt_manifest: None
+) -> dict[str, str]:
+    """What processes of ours are given here: an ODS, a lake and a consumer group of their own."""
+    database = fresh_database()
+    return {
+        **os.environ,
+        **sandbox_env,
+        "FLEETPULSE_ODS__DATABASE": database,
+        "FLEETPULSE_LAKE__URL": f"{sandbox_env['FLEETPULSE_LAKE__URL']}/{database}",
+        "FLEETPULSE_KAFKA__GROUP_ID": f"landing-{database}",
+    }
 
 
-@pytest.fixture(scope="session")
-def ods_settings(sandbox_env: dict[str, str]) -> OdsSettings:
-    prefix = "FLEETPULSE_ODS__PASSWORDS__"
+@pytest.fixture(scope="module")
+def ods_settings(environment: dict[str, str]) -> OdsSettings:
+    prefix = "FLEETPULSE_ODS__"
+    passwords = f"{prefix}PASSWORDS__"
     return OdsSettings(
-        host=sandbox_env["FLEETPULSE_ODS__HOST"],
-        port=int(sandbox_env["FLEETPULSE_ODS__PORT"]),
+        host=environment[f"{prefix}HOST"],
+        port=int(environment[f"{prefix}PORT"]),
+        database=environment[f"{prefix}DATABASE"],
         passwords=OdsPasswords(
             **{
-                name.removeprefix(prefix).lower(): SecretStr(value)
-                for name, value in sandbox_env.items()
-                if name.startswith(prefix)
+                name.removeprefix(passwords).lower(): SecretStr(value)
+                for name, value in environment.items()
+                if name.startswith(passwords)
             }
         ),
     )

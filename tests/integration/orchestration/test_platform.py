@@ -12,9 +12,12 @@ from typing import Any, TypeVar
 
 import pytest
 import requests
+from confluent_kafka import OFFSET_END, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from fleetpulse.paths import PROJECT_ROOT
 from sandbox.environment import write_env_file
+from streaming.contracts import CONTRACTS
 from tests.integration.orchestration.conftest import FLEETPULSE
 
 pytestmark = pytest.mark.timeout(240)
@@ -100,23 +103,24 @@ def running(command: list[str], env: dict[str, str], cwd: Path, log: Path) -> It
 
 @pytest.fixture(scope="module")
 def dagster(
-    sandbox_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+    environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Dagster]:
     """A fleet, the consumer and Dagster at work; each log is shown where the wait fails."""
-    home = Path(sandbox_env["FLEETPULSE_SANDBOX__HOME"])
+    home = tmp_path_factory.mktemp("platform")
     logs = tmp_path_factory.mktemp("logs")
     ours = {
         name: value
-        for name, value in sandbox_env.items()
+        for name, value in environment.items()
         if name == "DAGSTER_HOME" or name.startswith("FLEETPULSE_")
     }
     write_env_file(home / ".env", ours)
-    port = sandbox_env["FLEETPULSE_DAGSTER__WEBSERVER_PORT"]
+    empty_topics(environment["FLEETPULSE_KAFKA__BOOTSTRAP_SERVERS"])
+    port = environment["FLEETPULSE_DAGSTER__WEBSERVER_PORT"]
     with ExitStack() as stack:
 
         def start(name: str, *command: str) -> None:
             stack.enter_context(
-                running([*command], sandbox_env, cwd=home, log=logs / f"{name}.log")
+                running([*command], environment, cwd=home, log=logs / f"{name}.log")
             )
 
         fleet = [*FLEETPULSE, "fleet", "run", "--devices", "60", "--history", "10m", "--no-faults"]
@@ -128,13 +132,23 @@ def dagster(
         )
         files = [str(path) for path in sorted((home / "fleet").glob("*.csv"))]
         subprocess.run(
-            [*FLEETPULSE, "reference", "load", *files], env=sandbox_env, check=True, timeout=60
+            [*FLEETPULSE, "reference", "load", *files], env=environment, check=True, timeout=60
         )
         where = ["-w", str(PROJECT_ROOT / "workspace.yaml"), "-h", "127.0.0.1", "-p", port]
         start("dagster", sys.executable, "-m", "dagster", "dev", *where)
         asked = Dagster(f"http://127.0.0.1:{port}", logs)
         wait_for(lambda: answers(asked), "the webserver answers", logs)
         yield asked
+
+
+def empty_topics(servers: str) -> None:
+    """Takes away what other tests have left in Kafka."""
+    admin = AdminClient({"bootstrap.servers": servers})
+    everything = [
+        TopicPartition(topic, number, OFFSET_END) for topic in CONTRACTS for number in range(4)
+    ]
+    for done in admin.delete_records(everything).values():
+        done.result(timeout=20)
 
 
 def answers(dagster: Dagster) -> bool | None:

@@ -8,16 +8,10 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
-import sqlalchemy
 from psycopg.types.json import Jsonb
 from pydantic import SecretStr
 
-from fleetpulse import migrate
-from sandbox.credentials import Credentials
-from sandbox.ports import HOST, Ports
-from sandbox.postgres import ODS_DATABASE, ODS_ROLES, ROLES, Postgres
-from sandbox.process import Daemon
-from sandbox.server import NotReadyError
+from sandbox.postgres import ODS_ROLES
 from sandbox.servicenow import query
 from sandbox.servicenow.fields import INCIDENT
 from sandbox.servicenow.rules import Record
@@ -45,60 +39,33 @@ grant select on insights.transitions to fleetpulse_ticketing;
 class Ods:
     """A migrated ODS, by role."""
 
-    port: int
-    credentials: Credentials
+    environment: dict[str, str]
+    database: str
+
+    def settings(self, role: str) -> dict[str, str]:
+        """Returns what a process with this role must be told, without `FLEETPULSE_`."""
+        names = ("ODS__HOST", "ODS__PORT", f"ODS__PASSWORDS__{role}")
+        told = {name: self.environment[f"FLEETPULSE_{name}"] for name in names}
+        return told | {"ODS__DATABASE": self.database}
 
     def connect(self, role: str) -> psycopg.Connection[tuple[object, ...]]:
+        told = self.settings(role)
         return psycopg.connect(
-            host=HOST,
-            port=self.port,
-            dbname=ODS_DATABASE,
+            host=told["ODS__HOST"],
+            port=told["ODS__PORT"],
+            dbname=told["ODS__DATABASE"],
             user=ODS_ROLES[role],
-            password=self.credentials[ODS_ROLES[role]],
+            password=told[f"ODS__PASSWORDS__{role}"],
             autocommit=True,
         )
 
 
-@pytest.fixture(scope="session")
-def ods(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ods]:
-    home = tmp_path_factory.mktemp("ods")
-    ports, credentials = Ports(home / "ports.json"), Credentials(home / "credentials.json")
-    ports.settle(["postgres"], preferred={})
-    credentials.settle(ROLES)
-    server, daemon = Postgres(home, ports, credentials), Daemon("postgres", home)
-    server.prepare(lambda step: None)
-    daemon.start(server.command())
-    try:
-        wait_until_ready(server)
-        server.provision()
-        owner = ODS_ROLES["OWNER"]
-        migrate.upgrade(
-            sqlalchemy.URL.create(
-                "postgresql+psycopg",
-                owner,
-                credentials[owner],
-                HOST,
-                ports["postgres"],
-                ODS_DATABASE,
-            )
-        )
-        ods = Ods(ports["postgres"], credentials)
-        with ods.connect("DBT") as dbt:
-            dbt.execute(TRANSITIONS)
-        yield ods
-    finally:
-        daemon.stop(server.stop_signal, 20)
-
-
-def wait_until_ready(server: Postgres) -> None:
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            server.probe()
-        except NotReadyError:
-            assert time.monotonic() < deadline, "postgres did not start"
-        else:
-            return
+@pytest.fixture(scope="module")
+def ods(sandbox_env: dict[str, str], fresh_database: Callable[[], str]) -> Ods:
+    ods = Ods(sandbox_env, fresh_database())
+    with ods.connect("DBT") as dbt:
+        dbt.execute(TRANSITIONS)
+    return ods
 
 
 @pytest.fixture

@@ -21,9 +21,7 @@ def reader(ods):
 def command(ods, scene, monkeypatch: pytest.MonkeyPatch):
     settings = scene.settings()
     for name, value in {
-        "ODS__HOST": "127.0.0.1",
-        "ODS__PORT": str(ods.port),
-        "ODS__PASSWORDS__TICKETING": ods.credentials["fleetpulse_ticketing"],
+        **ods.settings("TICKETING"),
         "SERVICENOW__URL": settings.url,
         "SERVICENOW__USERNAME": settings.username,
         "SERVICENOW__PASSWORD": settings.password.get_secret_value(),

@@ -1,4 +1,4 @@
-"""One sandbox for all integration tests that want a real broker, database and object store."""
+"""One sandbox for all tests that want a real broker, database or object store."""
 
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from fleetpulse import dbt
 from fleetpulse.sandbox import start
 from sandbox.credentials import Credentials
 from sandbox.postgres import MAINTENANCE_DATABASE, ODS_DATABASE, ODS_ROLES, SUPERUSER
@@ -24,7 +25,12 @@ def sandbox_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def sandbox_env(sandbox_home: Path) -> dict[str, str]:
     """The settings of a sandbox that is up and migrated. Keep its database as it is: copy it."""
-    return start(sandbox_home)
+    environment = start(sandbox_home)
+    with superuser(sandbox_home, environment) as connection:
+        # Tests kill Postgres, but never the machine: what it has written to files is safe.
+        connection.execute("alter system set fsync = off")
+        connection.execute("select pg_reload_conf()")
+    return environment
 
 
 @pytest.fixture(scope="session")
@@ -39,15 +45,25 @@ def fresh_database(sandbox_home: Path, sandbox_env: dict[str, str]) -> Callable[
             sql.Identifier(ODS_DATABASE),
             sql.Identifier(ODS_ROLES["OWNER"]),
         )
-        with psycopg.connect(
-            host=sandbox_env["FLEETPULSE_ODS__HOST"],
-            port=sandbox_env["FLEETPULSE_ODS__PORT"],
-            dbname=MAINTENANCE_DATABASE,
-            user=SUPERUSER,
-            password=Credentials(sandbox_home / "credentials.json")[SUPERUSER],
-            autocommit=True,
-        ) as connection:
+        with superuser(sandbox_home, sandbox_env) as connection:
             connection.execute(statement)
         return name
 
     return make
+
+
+@pytest.fixture(scope="session")
+def dbt_manifest() -> None:
+    """A manifest that fits the models of this checkout, in the place where Dagster reads it."""
+    dbt.prepare()
+
+
+def superuser(home: Path, environment: dict[str, str]) -> psycopg.Connection:
+    return psycopg.connect(
+        host=environment["FLEETPULSE_ODS__HOST"],
+        port=environment["FLEETPULSE_ODS__PORT"],
+        dbname=MAINTENANCE_DATABASE,
+        user=SUPERUSER,
+        password=Credentials(home / "credentials.json")[SUPERUSER],
+        autocommit=True,
+    )
