@@ -62,6 +62,7 @@ def tickets(
 
 def is_catching_up(connection: psycopg.Connection, now: datetime) -> bool:
     """Returns whether a fault found now may be long over: nobody is sent for such a one."""
-    last = batches.newest(connection)
-    behind = last is not None and now - last.watermark > OLD_WATERMARK
-    return behind and batches.waiting(connection) > 0
+    last = batches.last_done(connection)
+    if last is None or now - last.watermark <= OLD_WATERMARK:
+        return False
+    return batches.waiting(connection, last) > 0

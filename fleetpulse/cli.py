@@ -9,8 +9,12 @@ from dotenv import load_dotenv
 
 from fleetpulse import dbt, fleet, quarantine, reference, rules, sandbox, settings, tickets
 from fleetpulse.consume import consume
+from fleetpulse.dbt import ParseError
+from fleetpulse.demo.command import demo
+from fleetpulse.demo.errors import DemoError
 from fleetpulse.migrate import migrate
 from fleetpulse.paths import ENV_FILE
+from fleetpulse.rules import RulesError
 from fleetpulse.verify import verify
 from sandbox.errors import SandboxError
 from streaming.errors import StreamingError
@@ -23,6 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.command()(demo)
 app.add_typer(sandbox.app, name="sandbox")
 app.command()(migrate)
 app.add_typer(reference.app, name="reference")
@@ -43,7 +48,10 @@ def main() -> None:
     try:
         settings.refuse_unknown(os.environ)
         app()
-    except (StreamingError, TicketingError, SandboxError) as error:
+    except (
+        *(DemoError, ParseError, RulesError),
+        *(StreamingError, TicketingError, SandboxError),
+    ) as error:
         _fail(str(error))
     except psycopg.OperationalError as error:
         _fail(f"the ODS does not answer: {str(error).strip()}")

@@ -37,11 +37,7 @@ def dbt() -> None:
 @app.command()
 def parse() -> None:
     """Parse the dbt project for Dagster; again whenever a model has changed."""
-    try:
-        prepare()
-    except ParseError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from None
+    prepare()
 
 
 def prepare() -> None:

@@ -74,9 +74,17 @@ def newest(connection: psycopg.Connection) -> Batch | None:
         return cursor.execute(f"{_BATCH} order by batch_id desc limit 1").fetchone()
 
 
-def waiting(connection: psycopg.Connection) -> int:
-    """Returns how many landed offsets are in no batch yet."""
-    return sum(each.records for each in _ranges(connection, newest(connection)))
+def last_done(connection: psycopg.Connection) -> Batch | None:
+    """Returns the newest batch that is done, or None: what the insights tell of by now."""
+    with connection.cursor(row_factory=class_row(Batch)) as cursor:
+        return cursor.execute(
+            f"{_BATCH} where state = 'done' order by batch_id desc limit 1"
+        ).fetchone()
+
+
+def waiting(connection: psycopg.Connection, behind: Batch) -> int:
+    """Returns how many offsets have landed behind a batch."""
+    return sum(each.records for each in _ranges(connection, behind))
 
 
 def retry(connection: psycopg.Connection, batch: Batch) -> Batch | None:

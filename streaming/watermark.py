@@ -4,6 +4,7 @@ A partition's watermark is (first term) the largest min(event_ts, arrival, now) 
 less the late tolerance L; or (second term), once the ODS has reached the end that the broker gave
 at t0, t0 − L. It never falls; the whole is the minimum over the partitions.
 
+Without a registered device there is none: of nobody can it be told whether he is silent.
 The pipeline's silence is not the devices' silence, so in a fleet of three sites and more:
 
 - Less than 40 % of the fleet heard from in the 180 s before the candidate: the heartbeats'
@@ -108,8 +109,19 @@ class Fleet:
 
     @property
     def present(self) -> bool:
-        """Whether enough of the fleet was heard."""
+        """Whether there is a fleet, and enough of it was heard."""
+        if not self.devices:
+            return False
         return not self.guarded or self.heard >= FLEET_SHARE * self.devices
+
+    def absence(self, moment: datetime) -> str:
+        """Returns in words why the fleet is not present at a moment."""
+        if not self.devices:
+            return f"no device is registered at {moment:%Y-%m-%d %H:%M:%S} UTC"
+        return (
+            f"only {self.heard} of {self.devices} devices were heard from in the "
+            f"{HEARD_WITHIN.seconds} s before {moment:%Y-%m-%d %H:%M:%S} UTC"
+        )
 
 
 def decide(
@@ -159,11 +171,7 @@ def decide(
     if not fleet.present:
         if not state.heard_once:
             return counted, []
-        return counted.held(
-            f"only {fleet.heard} of {fleet.devices} devices were heard from in the "
-            f"{HEARD_WITHIN.seconds} s before {whole:%Y-%m-%d %H:%M:%S} UTC",
-            now,
-        ), []
+        return counted.held(fleet.absence(whole), now), []
     moved = replace(
         counted,
         watermark=_latest(state.watermark, whole),

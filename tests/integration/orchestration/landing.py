@@ -13,9 +13,16 @@ class Landing:
         self._db.execute(
             "truncate landing.offsets, landing.quarantine, landing.heartbeat_raw,"
             " control.batches, control.partition_progress, control.watermark,"
-            " ticketing.intents, ticketing.attempts restart identity;"
-            " insert into control.watermark default values"
+            " ticketing.intents, ticketing.attempts, reference.devices restart identity;"
+            " insert into control.watermark default values;"
+            " insert into reference.devices values"
+            " ('VM-000001', 'SITE-0001', 'COLD-300', '2026-01-01Z', null, null, null,"
+            " '2026-01-01Z')"
         )
+
+    def forget_devices(self) -> None:
+        """Empties the registry."""
+        self._db.execute("truncate reference.devices")
 
     def land(self, topic: str, offsets: int, *, seen: datetime | None = None) -> None:
         """Moves the one partition of a topic on by so many offsets."""

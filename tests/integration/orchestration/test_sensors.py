@@ -96,6 +96,15 @@ def orchestrator(tmp_path: Path, ods: Ods) -> Iterator[Orchestrator]:
         yield Orchestrator(instance, ods)
 
 
+def test_without_a_registered_device_nothing_is_cut(
+    landing: Landing, orchestrator: Orchestrator
+) -> None:
+    landing.forget_devices()
+    landing.land(HEARTBEATS, 10)
+
+    assert orchestrator.asked() == []
+
+
 def test_nothing_landed_cuts_nothing(landing: Landing, orchestrator: Orchestrator) -> None:
     assert orchestrator.asked() == []
     assert landing.batches() == []
@@ -222,9 +231,12 @@ def test_while_catching_up_openings_wait_and_resolutions_do_not(
 ) -> None:
     landing.land(HEARTBEATS, 10, seen=datetime.now(UTC) - timedelta(minutes=10))
     assert orchestrator.asked() == ["1:1"]
+    landing.finish(1)
     landing.land(HEARTBEATS, 10)
 
     landing.intent("error_burst|VM-000001|", "open")
+    assert isinstance(orchestrator.tick_tickets(), dg.SkipReason)
+    assert orchestrator.asked() == ["2:1"]  # what waits is in a batch now, and not yet judged
     assert isinstance(orchestrator.tick_tickets(), dg.SkipReason)
     landing.intent("error_burst|VM-000002|", "resolve")
     assert isinstance(orchestrator.tick_tickets(), dg.RunRequest)
