@@ -6,7 +6,7 @@ UV_VERSION := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements.lock)
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev dbt test check format lock clean
+.PHONY: help install dev dbt test check format lock screenshots clean
 
 help: ## Show what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -51,6 +51,9 @@ format: install ## Format Python
 lock: install ## Resolve the newest versions that pyproject.toml allows into requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --only-binary :all: --no-header --no-emit-index-url \
 		--python-version 3.11 --extra sandbox --extra dev --upgrade pyproject.toml --output-file requirements.lock
+
+screenshots: install ## Take the pictures in docs/images of a platform that runs (ARGS: --dagster, --servicenow)
+	@$(BIN)/python docs/screenshots.py $(ARGS)
 
 clean: install ## End the sandbox and delete all that was made, .venv included
 	@$(BIN)/fleetpulse sandbox reset --yes
