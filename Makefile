@@ -6,7 +6,7 @@ UV_VERSION := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements.lock)
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev dbt test check format lock screenshots clean
+.PHONY: help install demo dev dbt test check format lock screenshots bench-demo clean
 
 help: ## Show what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -21,6 +21,9 @@ help: ## Show what there is
 	@touch $@
 
 install: .venv/.installed ## Install everything into .venv
+
+demo: install ## Everything on this machine, from an empty state, until Ctrl-C (ARGS="--for 120 --report demo.json")
+	@$(BIN)/fleetpulse demo $(ARGS)
 
 dev: install ## A sandbox that stays, and `dagster dev` on it
 	@$(BIN)/fleetpulse sandbox up
@@ -43,6 +46,9 @@ check: install ## Lint, types, import contracts, Dagster's definitions
 	$(BIN)/fleetpulse rules sync --check
 	$(BIN)/fleetpulse dbt parse
 	$(BIN)/dagster definitions validate -w workspace.yaml
+
+bench-demo: install ## The demo with ten seeds, one after another: found, lost, how fast
+	@$(BIN)/python -m benchmarks.demo_seeds $(ARGS)
 
 format: install ## Format Python
 	$(BIN)/ruff check --fix .
