@@ -56,7 +56,8 @@ class Identity:
         try:
             process = psutil.Process(self.pid)
             same = abs(process.create_time() - self.started_at) <= START_TOLERANCE_S
-            alive = process.status() != psutil.STATUS_ZOMBIE
+            # While other threads of a zombie still end, its ports and files are taken.
+            alive = process.status() != psutil.STATUS_ZOMBIE or process.num_threads() > 1
         except psutil.NoSuchProcess:
             return None
         return process if same and alive else None

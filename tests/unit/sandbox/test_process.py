@@ -13,6 +13,12 @@ from sandbox.files import write_json
 from sandbox.process import Command, Daemon, Identity, State, plain_environment
 
 STUBBORN = "import signal,time;signal.signal(signal.SIGTERM,signal.SIG_IGN);print('on',flush=True)"
+HALF_ENDED = """
+import ctypes, threading
+threading.Thread(target=threading.Event().wait).start()
+print("on", flush=True)
+ctypes.CDLL(None).pthread_exit(None)
+"""
 FOREVER = "\nwhile True: time.sleep(60)"
 
 
@@ -126,3 +132,14 @@ def test_nothing_starts_if_the_caller_dies_before_it_has_stored_the_identity(
     pid = int(launched.stdout)
     eventually(lambda: not psutil.pid_exists(pid) or Identity.of(pid).process() is None)
     assert not made.exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="as Linux ends a process of many threads")
+def test_a_process_lives_until_its_last_thread_has_ended() -> None:
+    with subprocess.Popen([sys.executable, "-c", HALF_ENDED]) as process:
+        identity = Identity.of(process.pid)
+        seen = psutil.Process(process.pid)
+        eventually(lambda: seen.status() == psutil.STATUS_ZOMBIE)
+        assert identity.process() is not None
+        process.kill()
+        eventually(lambda: identity.process() is None)
