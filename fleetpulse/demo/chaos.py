@@ -11,7 +11,8 @@ from fleetpulse.demo.errors import DemoError
 from fleetpulse.demo.programs import Program
 
 KILLS = 3
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
+"""After a kill the next consumer waits until the broker has given up the dead one: 10 s."""
 LOOK_EVERY_S = 0.02
 
 
@@ -57,7 +58,8 @@ class Chaos:
         self._connected = connected
         chance = random.Random(seed)  # noqa: S311 - repeatable, not secret
         third = (end - begin) / KILLS
-        self._moments = [begin + third * (each + chance.random()) for each in range(KILLS)]
+        # In the first half of its third: between two kills there is time to come back.
+        self._moments = [begin + third * (each + chance.random() / 2) for each in range(KILLS)]
         self.kills: list[Kill] = []
 
     def strike_if_due(self, at_s: float) -> Kill | None:

@@ -7,7 +7,8 @@ import requests
 
 from fleetpulse.demo.errors import DemoError
 
-ANSWER_WITHIN_S = 30.0
+ANSWER_WITHIN_S = 120.0
+"""A launch waits for the code server, which a busy machine lets wait."""
 _READY = """{ repositoriesOrError { ... on RepositoryConnection { nodes { name } } }
   instance { daemonHealth { allDaemonStatuses { daemonType healthy } } } }"""
 _RUNS = """query($job: String) { runsOrError(filter: { pipelineName: $job }) {
@@ -21,6 +22,10 @@ _STATUS = """query($run: ID!) { runOrError(runId: $run) { ... on Run { status } 
 FINISHED = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
 
 
+class NoAnswerError(DemoError):
+    """The webserver does not answer, or not yet."""
+
+
 class Dagster:
     """One instance behind its webserver."""
 
@@ -31,7 +36,7 @@ class Dagster:
         """Returns whether the definitions are loaded and the sensors' daemon is at work."""
         try:
             found = self._ask(_READY)
-        except requests.RequestException:
+        except NoAnswerError:
             return False
         healthy = {
             each["daemonType"]
@@ -69,12 +74,15 @@ class Dagster:
         return [run["status"] for run in self._ask(_RUNS, job=job)["runsOrError"]["results"]]
 
     def _ask(self, query: str, **variables: str | None) -> Mapping[str, Any]:
-        response = requests.post(
-            f"{self.url}/graphql",
-            json={"query": query, "variables": variables},
-            timeout=ANSWER_WITHIN_S,
-        )
-        response.raise_for_status()
+        try:
+            response = requests.post(
+                f"{self.url}/graphql",
+                json={"query": query, "variables": variables},
+                timeout=ANSWER_WITHIN_S,
+            )
+            response.raise_for_status()
+        except requests.RequestException as error:
+            raise NoAnswerError(f"Dagster's webserver does not answer: {error}") from error
         answer = response.json()
         if "errors" in answer:
             raise DemoError(f"Dagster refused a question: {answer['errors']}")

@@ -50,7 +50,8 @@ class Now:
     @property
     def lag(self) -> int:
         """Offsets that the ODS has not taken yet."""
-        return self.produced - self.landed
+        # The broker was asked first: what came in between has landed already.
+        return max(self.produced - self.landed, 0)
 
 
 @dataclass(frozen=True, slots=True)
