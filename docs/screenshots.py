@@ -2,16 +2,20 @@
 
 Wants Dagster and the ServiceNow sandbox at work (`fleetpulse demo` prints their addresses), and a
 Chromium on this machine (Debian: `apt-get install chromium`). Each picture waits for the moment
-that it is to show; where that does not come, the old picture stays.
+that it is to show; where that does not come, the old picture stays. For the lineage, Dagster's
+sensors and schedules are stopped and started again: a batch runs nearly always, and its assets are
+blue meanwhile.
 """
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 
+import requests
 import typer
 from playwright.sync_api import Error, Page, sync_playwright
 
@@ -39,9 +43,58 @@ OPEN_AND_RESOLVED = """() => {
     return done > 0 && document.querySelectorAll('tbody tr').length > done;
 }"""
 
+REPOSITORY = {
+    "repositoryName": "__repository__",
+    "repositoryLocationName": "orchestration.definitions",
+}
+INSTIGATORS = """query($repository: RepositorySelector!) {
+    repositoryOrError(repositorySelector: $repository) { ... on Repository {
+        sensors { name sensorState { id status } }
+        schedules { name scheduleState { id status } } } } }"""
+STOP = {
+    "sensor": "mutation($id: String!) { stopSensor(id: $id) { __typename } }",
+    "schedule": "mutation($id: String!) { stopRunningSchedule(id: $id) { __typename } }",
+}
+START = {
+    "sensor": "mutation($which: SensorSelector!) {"
+    " startSensor(sensorSelector: $which) { __typename } }",
+    "schedule": "mutation($which: ScheduleSelector!) {"
+    " startSchedule(scheduleSelector: $which) { __typename } }",
+}
+
+
+def ask(dagster: str, query: str, **variables: Any) -> Any:
+    """Asks Dagster's GraphQL.
+
+    Raises:
+        requests.RequestException: It does not answer, or not as asked.
+    """
+    body = {"query": query, "variables": variables}
+    response = requests.post(f"{dagster}/graphql", json=body, timeout=60)
+    response.raise_for_status()
+    answer = response.json()
+    if "errors" in answer:
+        raise requests.RequestException(f"Dagster: {answer['errors'][0]['message']}")
+    return answer["data"]
+
+
+@contextmanager
+def at_rest(dagster: str) -> Iterator[None]:
+    """Stops what starts runs, for the time of the block."""
+    found = ask(dagster, INSTIGATORS, repository=REPOSITORY)["repositoryOrError"]
+    with ExitStack() as again:
+        for kind in ("sensor", "schedule"):
+            for each in found[f"{kind}s"]:
+                state = each[f"{kind}State"]
+                if state["status"] == "RUNNING":
+                    which = {**REPOSITORY, f"{kind}Name": each["name"]}
+                    again.callback(ask, dagster, START[kind], which=which)
+                    ask(dagster, STOP[kind], id=state["id"])
+        yield
+
 
 def lineage(page: Page, dagster: str, picture: Path) -> None:
-    """The asset graph, as wide as the picture, between two batches: all that is made is green.
+    """The asset graph, as wide as the picture, at rest: all that is made is green.
 
     Dagster fits the graph to its width only when the page is loaded, so the page is loaded twice.
     """
@@ -53,9 +106,10 @@ def lineage(page: Page, dagster: str, picture: Path) -> None:
     page.set_viewport_size(
         {"width": WIDTH + round(panel), "height": round(height * WIDTH / width) + 130}
     )
-    page.reload()
-    page.wait_for_function(ALL_GREEN)
-    graph.screenshot(path=picture)
+    with at_rest(dagster):
+        page.reload()
+        page.wait_for_function(ALL_GREEN)
+        graph.screenshot(path=picture)
 
 
 def incidents(page: Page, servicenow: str, picture: Path) -> None:
@@ -101,8 +155,8 @@ def main(
             picture = IMAGES / f"{name}.png"
             try:
                 take(page, address, picture)
-            except Error as error:
-                typer.echo(f"error: no picture of {name}: {error.message}", err=True)
+            except (Error, requests.RequestException) as error:
+                typer.echo(f"error: no picture of {name}: {error}", err=True)
                 raise typer.Exit(1) from None
             typer.echo(f"{picture} ({picture.stat().st_size / 1000:.0f} kB)")
             page.close()
