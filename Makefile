@@ -44,6 +44,7 @@ check: install ## Lint, types, import contracts, Dagster's definitions
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/fleetpulse rules sync --check
+	$(BIN)/sqlfluff lint dbt_project fleetpulse/migrations
 	$(BIN)/fleetpulse dbt parse
 	$(BIN)/dagster definitions validate -w workspace.yaml
 

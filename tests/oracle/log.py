@@ -1,7 +1,8 @@
 """What the oracle reads: records, the registry, limits and planned work."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 SECOND = 1_000_000
@@ -80,17 +81,24 @@ class World:
     watermark_us: int
     known_from_us: int
 
-    def events(self, topic: str) -> Iterator[Record]:
+    def events(self, topic: str) -> list[Record]:
         """The records that count as events: no tombstone, no second one with the same event_id."""
-        seen: set[tuple[int, str]] = set()
+        return self._events.get(topic, [])
+
+    @cached_property
+    def _events(self) -> dict[str, list[Record]]:
+        events: dict[str, list[Record]] = {}
+        seen: set[tuple[str, int, str]] = set()
         for record in _in_log_order(self.records):
-            if record.topic != topic or record.tombstone:
+            if record.tombstone:
                 continue
             if not record.clock_fault:
-                if (record.partition, record.event_id) in seen:
+                identity = (record.topic, record.partition, record.event_id)
+                if identity in seen:
                     continue
-                seen.add((record.partition, record.event_id))
-            yield record
+                seen.add(identity)
+            events.setdefault(record.topic, []).append(record)
+        return events
 
     def planned(self, mode: str, device: Device, us: int) -> bool:
         """Whether the device, or the site that it is registered at, is in planned work."""

@@ -85,7 +85,9 @@ going_on as (
     select
         coalesce(
             heir.episode_id,
-            md5(concat_ws('|', folded.rule_id, folded.subject, folded.component, folded.opened_us, {{ batch.batch_id }}))::uuid
+            md5(concat_ws(
+                '|', folded.rule_id, folded.subject, folded.component, folded.opened_us, {{ batch.batch_id }}
+            ))::uuid
         ) as episode_id,
         {{ key }},
         folded.subject_kind,

@@ -16,6 +16,6 @@ union
 select verdicts.rule_id, verdicts.subject, verdicts.component
 from {{ ref('verdicts') }} as verdicts
 where
-    verdicts.window_end_us > {{ batch.from_us }} - (select us from horizon)
+    verdicts.window_end_us > {{ batch.from_us }} - (select horizon.us from horizon)
     and verdicts.window_end_us <= {{ batch.watermark_us }}
     and verdicts.batch_id <= {{ batch.batch_id }}

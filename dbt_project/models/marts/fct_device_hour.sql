@@ -27,7 +27,10 @@ built as (
 {%- endif %}
     select
         0 as batch_id,
-        (select min(beat_us) from {{ ref('stg_kafka__heartbeats') }} where batch_id = 1) as watermark_us
+        (
+            select min(beats.beat_us) from {{ ref('stg_kafka__heartbeats') }} as beats
+            where beats.batch_id = 1
+        ) as watermark_us
     order by 1 desc
     limit 1
 ),

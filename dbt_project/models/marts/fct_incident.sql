@@ -22,9 +22,9 @@ openings as (
 records as (
     select 'telemetry.raw' as topic, epoch, "partition", "offset", us from {{ ref('stg_kafka__telemetry') }}
     union all
-    select 'heartbeat.raw', epoch, "partition", "offset", us from {{ ref('stg_kafka__heartbeats') }}
+    select 'heartbeat.raw' as topic, epoch, "partition", "offset", us from {{ ref('stg_kafka__heartbeats') }}
     union all
-    select 'alerts.raw', epoch, "partition", "offset", us from {{ ref('stg_kafka__alerts') }}
+    select 'alerts.raw' as topic, epoch, "partition", "offset", us from {{ ref('stg_kafka__alerts') }}
 ),
 
 first_evidence as (

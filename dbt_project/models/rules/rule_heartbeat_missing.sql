@@ -19,7 +19,10 @@ registry as (
             {{ to_us('commissioned_at') }},
             {{ to_us('min(valid_from) over (partition by device_id)') }},
             -- Of the time before the first record nothing is known, least of all silence.
-            (select min(beat_us) from {{ ref('stg_kafka__heartbeats') }} where batch_id = 1)
+            (
+                select min(beats.beat_us) from {{ ref('stg_kafka__heartbeats') }} as beats
+                where beats.batch_id = 1
+            )
         ) as start_us
     from {{ source('reference', 'devices') }}
 ),
@@ -74,10 +77,19 @@ signs as (
     union all
     select *, true as is_beat from last_beats
     union all
-    select device_id, start_us, {{ default_interval_s }}, null, null, null, false from registry
-    union all
-    select device_id, us, {{ default_interval_s }}, null, null, null, false from work_ends
-    where us <= {{ batch.watermark_us }}
+    select
+        starts.*,
+        {{ default_interval_s }} as interval_s,
+        null as epoch,
+        null as "partition",
+        null as "offset",
+        false as is_beat
+    from (
+        select device_id, start_us as us from registry
+        union all
+        select device_id, us from work_ends
+        where us <= {{ batch.watermark_us }}
+    ) as starts
 ),
 
 -- Of simultaneous signs the last counts.
