@@ -30,3 +30,6 @@ def configure(level: str = "INFO") -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    for chatty in ("boto3", "botocore", "s3transfer", "urllib3"):
+        # At DEBUG they write each request out, its signature too.
+        logging.getLogger(chatty).setLevel(max(logging.INFO, logging.getLogger().level))

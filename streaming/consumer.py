@@ -4,7 +4,9 @@ Each sink knows by itself how far it has got, so nothing here needs to be rememb
 
 1. A partition is assigned: ask both sinks for their next offset, begin at the smaller.
 2. Poll. Each sink takes a record unless it has it already.
-3. Flush the ODS: rows, quarantine and next offsets in one transaction.
+3. Flush the ODS: rows, quarantine and next offsets in one transaction. Before, look whether the
+   topics are still the same: under a topic that is made again the client reads on as if nothing
+   had happened.
 4. Put the lake files that are due; none passes the ODS.
 5. Commit to Kafka the smaller of the two, as a hint.
 
@@ -14,7 +16,7 @@ Fenced by another consumer: throw everything away and begin at 1.
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -30,6 +32,8 @@ from streaming.sinks.ods import OdsSink
 
 POLL_RECORDS = 1_000
 POLL_S = 0.1
+LOOK_S = 5.0
+"""How often an idle consumer looks whether its topics are still there."""
 RETRY_S = (0.2, 5.0)
 """First and longest pause between tries in an outage."""
 
@@ -125,8 +129,10 @@ class _Session:
         self._stop = stop
         self._partitions: dict[tuple[str, int], Partition] = {}
         self._noted: dict[PartitionId, int] = {}
-        self._flushed_at = clock()
+        self._flushed_at = self._looked_at = clock()
+        self._topic_ids: dict[str, str] = {}
         self._abandoned = False
+        self._admin = kafka.admin_client(kafka_settings)
         self._consumer = ck.Consumer(kafka.consumer_config(kafka_settings), logger=kafka.LOGGER)
 
     def run(self) -> None:
@@ -153,7 +159,10 @@ class _Session:
 
     def _prepare(self) -> None:
         self._lake.prepare()
-        kafka.topic_ids(self._kafka_settings, self._settings.topics)
+        self._ask_topic_ids(self._settings.topics)
+
+    def _ask_topic_ids(self, topics: Sequence[str]) -> dict[str, str]:
+        return kafka.topic_ids(self._kafka_settings, topics, self._admin)
 
     # 1. A partition is assigned or taken away ---------------------------------------------------
 
@@ -162,7 +171,8 @@ class _Session:
 
         def resolve() -> None:
             start.clear()
-            ids = kafka.topic_ids(self._kafka_settings, sorted({each.topic for each in assigned}))
+            ids = self._ask_topic_ids(sorted({each.topic for each in assigned}))
+            self._topic_ids.update(ids)
             for each in assigned:
                 opened = self._open(each.topic, each.partition, ids[each.topic])
                 self._partitions[each.topic, each.partition] = opened
@@ -263,6 +273,8 @@ class _Session:
             self._put(partitions)
             self._commit(partitions)
             self._flushed_at = now  # only now: a failed put is due until it succeeds
+        if now - self._looked_at >= LOOK_S:
+            self._look_at_topics({partition.id.topic for partition in partitions})
         if waiting:
             log.debug("polled", positions=sum(partition.position for partition in partitions))
 
@@ -283,6 +295,8 @@ class _Session:
         ]
         if not slices:
             return
+        # After the poll: what was read before this answer is of the topic that we know.
+        self._look_at_topics({each.partition.topic for each in slices if each.records})
         quarantined = self._ods.land(slices)
         records = sum(len(each.records) for each in slices)
         log.debug("landed", records=records, quarantined=quarantined)
@@ -290,6 +304,15 @@ class _Session:
             if partition.position > partition.ods_next:
                 partition.ods_next = partition.position
                 partition.pending = []
+
+    def _look_at_topics(self, topics: set[str]) -> None:
+        self._looked_at = self._clock()
+        if not topics:
+            return
+        for topic, topic_id in self._ask_topic_ids(sorted(topics)).items():
+            if topic_id != self._topic_ids[topic]:
+                self._ods.epoch(topic, topic_id)  # refuses it, unless it is an epoch of its own
+                raise FencedError(f"the topic {topic} has begun another epoch")
 
     def _put(self, partitions: list[Partition]) -> None:
         for partition in partitions:

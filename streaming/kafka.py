@@ -74,14 +74,27 @@ def raise_typed(error: ck.KafkaError, doing: str) -> None:
     raise FatalError(f"Kafka refused {doing}: {error.str()} ({error.name()})")
 
 
-def topic_ids(settings: KafkaSettings, topics: Sequence[str]) -> dict[str, str]:
+def admin_client(settings: KafkaSettings) -> AdminClient:
+    """Returns a client for questions about the cluster. It costs threads: keep it."""
+    return AdminClient(settings.client(), logger=LOGGER)
+
+
+def topic_ids(
+    settings: KafkaSettings, topics: Sequence[str], admin: AdminClient | None = None
+) -> dict[str, str]:
     """Returns Kafka's id of each topic: another id under the same name is another topic.
+
+    Args:
+        settings: The broker.
+        topics: Topic names.
+        admin: A client to ask with, by whoever asks often.
 
     Raises:
         FatalError: A topic does not exist.
         OutageError: The broker does not answer.
     """
-    admin = AdminClient(settings.client(), logger=LOGGER)
+    if admin is None:
+        admin = admin_client(settings)
     futures = admin.describe_topics(
         ck.TopicCollection(list(topics)), request_timeout=ANSWER_WITHIN_S
     )
@@ -123,7 +136,7 @@ def log_ends(settings: KafkaSettings, topics: Sequence[str]) -> dict[tuple[str, 
         FatalError: A topic does not exist.
         OutageError: The broker does not answer.
     """
-    admin = AdminClient(settings.client(), logger=LOGGER)
+    admin = admin_client(settings)
     wanted = {
         ck.TopicPartition(topic, partition): OffsetSpec.latest()  # type: ignore[no-untyped-call]
         for topic, partitions in partitions_of(admin, settings, topics).items()

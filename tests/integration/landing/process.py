@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 PROGRAM = "from fleetpulse.cli import main; main()"
 
@@ -15,6 +16,7 @@ class Process:
 
     def __init__(self, arguments: Sequence[str], environment: dict[str, str], log: Path) -> None:
         self._log = log
+        self._awaited = False
         with log.open("wb") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", PROGRAM, *arguments],
@@ -32,19 +34,27 @@ class Process:
     def output_bytes(self) -> bytes:
         return self._log.read_bytes()
 
-    def events(self, name: str) -> list[dict[str, object]]:
+    def events(self, name: str) -> list[dict[str, Any]]:
         """Returns the log's entries of that name."""
-        lines = [json.loads(line) for line in self.output.splitlines() if line.startswith("{")]
+        # The last line may be half written.
+        whole, _, _ = self.output.rpartition("\n")
+        lines = [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
         return [line for line in lines if line["event"] == name]
 
     @property
     def running(self) -> bool:
         return self._process.poll() is None
 
+    @property
+    def failed(self) -> bool:
+        """Whether it has ended with an error that nobody has waited for."""
+        return not self._awaited and (self._process.poll() or 0) > 0
+
     def send(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 
     def wait(self, within_s: float = 20) -> int:
+        self._awaited = True
         return self._process.wait(within_s)
 
     def stop(self, within_s: float = 10) -> None:

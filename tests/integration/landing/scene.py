@@ -47,7 +47,7 @@ from tests.integration.landing.process import Process
 from tests.integration.landing.records import TOPIC, Fingerprint, Identity, alert, fingerprint
 
 LOOK_EVERY_S = 0.05
-QUIET = logging.getLogger("librdkafka")
+QUIET = logging.Logger("a client whose broker may be killed", logging.CRITICAL)
 
 
 class Scene:
@@ -227,8 +227,10 @@ class Scene:
         Sandbox(self._home).up()
 
     def wait_for(self, condition: Callable[[], bool], within_s: float = 30) -> None:
+        """Waits for a condition; in vain too if one of our processes ends with an error."""
         deadline = time.monotonic() + within_s
         while not condition():
+            assert not any(each.failed for each in self._processes), self._outputs()
             assert time.monotonic() < deadline, self._outputs()
             Event().wait(LOOK_EVERY_S)
 
@@ -324,6 +326,16 @@ class Scene:
             ((topic, partition, offset), fingerprint(timestamp, key, _pairs(headers), payload))
             for topic, partition, offset, timestamp, key, headers, payload in rows
         )
+
+    def outcomes(self) -> dict[Identity, str]:
+        """Returns each record's reason for being in quarantine, or `landed`."""
+        query = 'select topic, "partition", "offset", reason from landing.quarantine'
+        with self.connect() as connection:
+            reasons = {
+                (topic, partition, offset): reason
+                for topic, partition, offset, reason in connection.execute(query)
+            }
+        return {identity: reasons.get(identity, "landed") for identity in self.produced}
 
     def in_lake(self) -> list[tuple[Identity, Fingerprint]]:
         """Returns all rows of all Parquet files, whether a claim names them or not."""

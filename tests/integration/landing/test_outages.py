@@ -1,0 +1,48 @@
+"""A server that is killed under the consumer is an outage: it waits, and goes on where it was."""
+
+import pytest
+
+from tests.integration.landing.scene import Scene
+
+
+@pytest.mark.parametrize("server", ["postgres", "s3", "kafka"])
+def test_an_outage_is_waited_out_and_nothing_goes_to_quarantine_for_it(
+    scene: Scene, server: str
+) -> None:
+    consumer = scene.consumer()
+    scene.wait_for(lambda: bool(consumer.events("assigned")))
+    scene.produce_some(500, seed=1)
+    try:
+        scene.stop_server(server)
+        if server != "kafka":
+            scene.produce_some(500, seed=2)
+            scene.wait_for(lambda: bool(consumer.events("outage")))
+    finally:
+        scene.start_servers()
+    scene.produce_some(500, seed=3)
+
+    scene.wait_until_landed(60)
+
+    consumer.stop()
+    scene.check()
+    assert "REFUSED" not in scene.outcomes().values()
+    if server != "kafka":
+        assert len(consumer.events("outage over")) == len(consumer.events("outage")) > 0
+        assert len(consumer.events("assigned")) == 1  # it has kept its place in the group
+
+
+def test_an_outage_does_not_keep_it_from_leaving(scene: Scene) -> None:
+    consumer = scene.consumer()
+    scene.wait_for(lambda: bool(consumer.events("assigned")))
+    try:
+        scene.stop_server("postgres")
+        scene.produce_some(500)
+        scene.wait_for(lambda: bool(consumer.events("outage")))
+        consumer.stop(within_s=10)
+    finally:
+        scene.start_servers()
+    assert consumer.events("not landed on leaving")
+
+    scene.land()
+
+    scene.check()
