@@ -50,7 +50,7 @@ def test_of_punctual_logs_every_transition_is_told_once_in_order(
 
 def test_a_batch_that_is_done_stays_as_it_is(warehouse: Warehouse) -> None:
     world = random_world(6, DEVICES, late=True)
-    run(warehouse, world, random_cuts(6, world, 2, late=True), fail_at=None)
+    run(warehouse, world, random_cuts(6, world, 1, late=True), fail_at=None)
     before = contents(warehouse)
     warehouse.dbt(*WHOLE)
     assert contents(warehouse) == before
