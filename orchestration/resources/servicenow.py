@@ -1,13 +1,10 @@
 """The worker that brings ServiceNow to what the ledger says."""
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from uuid import uuid4
+from contextlib import AbstractContextManager
 
 import psycopg
 
-from ticketing.client import ServiceNowClient
-from ticketing.ledger import Ledger
+from ticketing.session import open_worker
 from ticketing.settings import ServiceNowSettings
 from ticketing.worker import Worker
 
@@ -23,18 +20,6 @@ class ServiceNow:
         """Where people find the incidents."""
         return self._settings.url
 
-    @contextmanager
-    def worker(self, connection: psycopg.Connection) -> Iterator[Worker]:
-        """Makes a worker of its own identity.
-
-        Args:
-            connection: The ODS as the role of ticketing, in autocommit mode.
-        """
-        ledger = Ledger(
-            connection,
-            worker=uuid4(),
-            lease_s=self._settings.lease_s,
-            create_grace_s=self._settings.create_grace_s,
-        )
-        with closing(ServiceNowClient(self._settings)) as client:
-            yield Worker(ledger, client, self._settings)
+    def worker(self, connection: psycopg.Connection) -> AbstractContextManager[Worker]:
+        """Makes a worker of its own identity; see `open_worker`."""
+        return open_worker(connection, self._settings)
