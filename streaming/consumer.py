@@ -181,6 +181,7 @@ class _Session:
         if not self._wait_out(resolve):
             start.clear()
         consumer.incremental_assign(start)
+        consumer.resume(start)  # one that left us in an outage comes back paused
         if start:
             log.info("assigned", offsets={f"{at.topic}[{at.partition}]": at.offset for at in start})
 

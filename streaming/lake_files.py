@@ -1,6 +1,7 @@
 """What the lake's files are called and hold: keys, the Arrow schema, Parquet bytes."""
 
 import io
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from streaming.errors import FatalError
 from streaming.records import PartitionId, Record
 
 HOUR_MS = 3_600_000
+_CLAIM = re.compile(r"_claims/.+/o(\d{20})")
 
 SCHEMA = pa.schema(
     [
@@ -76,6 +78,15 @@ def claims_prefix(partition: PartitionId) -> str:
 def claim_key(partition: PartitionId, start: int) -> str:
     """Returns the key of the claim that begins at an offset."""
     return f"{claims_prefix(partition)}o{start:020d}"
+
+
+def claim_start(key: str) -> int | None:
+    """Returns the offset where a claim begins, or None where the key is not a claim's.
+
+    A store on a file system may list uploads that have not ended, or never will.
+    """
+    match = _CLAIM.fullmatch(key)
+    return None if match is None else int(match[1])
 
 
 def data_key(partition: PartitionId, start: int, greatest_timestamp: int) -> str:

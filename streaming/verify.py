@@ -243,7 +243,11 @@ class _LakeReader:
         low = lake_files.data_name(self._where, 0)
         end = lake_files.data_name(self._where, self._end)
         names = ((key, key.rpartition("/")[2]) for key in objects)
-        return [key for key, name in names if low <= name < end and key not in self._claimed]
+        return [
+            key
+            for key, name in names
+            if low <= name < end and name.endswith(".parquet") and key not in self._claimed
+        ]
 
     def _claim(self) -> Claim:
         claim = read_claim(self._store, self._where, self._next)

@@ -13,7 +13,7 @@ An unknown outcome raises `OutageError`; calling again goes on at the same step.
 
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from streaming import lake_files
@@ -61,9 +61,7 @@ class LakeSink:
 
     def start(self, partition: PartitionId) -> int | None:
         """Returns the offset where a partition's chain begins, or None where there is none yet."""
-        prefix = lake_files.claims_prefix(partition)
-        first = next(iter(self._store.keys(prefix)), None)
-        return None if first is None else _start_of(first)
+        return next(_claim_starts(self._store, partition), None)
 
     def open(self, partition: PartitionId, start_offset: int, hint: int | None) -> "LakePartition":
         """Reads the end of a partition's chain.
@@ -84,10 +82,9 @@ def read_tail(
     store: ObjectStore, partition: PartitionId, start_offset: int, hint: int | None
 ) -> Tail:
     """Returns the end of a partition's chain; see `LakeSink.open`."""
-    after = "" if hint is None else lake_files.claim_key(partition, hint)
     newest = hint
-    for key in store.keys(lake_files.claims_prefix(partition), after):
-        newest = _start_of(key)
+    for start in _claim_starts(store, partition, hint):
+        newest = start
     if newest is None:
         return Tail(start_offset, None, None)
     claim = read_claim(store, partition, newest)
@@ -109,8 +106,15 @@ def read_claim(store: ObjectStore, partition: PartitionId, start: int) -> Claim 
     return None if body is None else Claim.decode(body, key)
 
 
-def _start_of(claim_key: str) -> int:
-    return int(claim_key.rsplit("/o", 1)[1])
+def _claim_starts(
+    store: ObjectStore, partition: PartitionId, after: int | None = None
+) -> Iterator[int]:
+    """Yields where a partition's claims begin, in order, behind a claim."""
+    behind = "" if after is None else lake_files.claim_key(partition, after)
+    for key in store.keys(lake_files.claims_prefix(partition), behind):
+        start = lake_files.claim_start(key)
+        if start is not None:
+            yield start
 
 
 class LakePartition:

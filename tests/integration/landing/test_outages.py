@@ -46,3 +46,24 @@ def test_an_outage_does_not_keep_it_from_leaving(scene: Scene) -> None:
     scene.land()
 
     scene.check()
+
+
+def test_partitions_that_left_in_an_outage_and_come_back_are_read_on(scene: Scene) -> None:
+    first = scene.consumer()
+    scene.wait_for(lambda: bool(first.events("assigned")))
+    try:
+        scene.stop_server("postgres")
+        scene.produce_some(500, seed=1)
+        scene.wait_for(lambda: bool(first.events("outage")))
+        second = scene.consumer()
+        scene.wait_for(lambda: bool(first.events("not landed on leaving")))
+    finally:
+        scene.start_servers()
+    scene.wait_until_landed()
+
+    second.stop()
+    scene.produce_some(500, seed=2)
+    scene.wait_until_landed()
+
+    first.stop()
+    scene.check()

@@ -106,6 +106,13 @@ def test_an_object_that_no_claim_names_is_found(landed: Scene) -> None:
     assert_found(landed, "lake: unclaimed", name)
 
 
+def test_an_upload_that_never_ended_is_no_object_and_no_claim(landed: Scene) -> None:
+    for path in [*landed.lake_folder.rglob("*.parquet"), *landed.lake_folder.rglob("o0*")]:
+        path.with_name(f"{path.name}-b7914788-d21a-442d-bf8b-490e7abb2ef2").write_bytes(b"")
+    code, output = landed.call("verify")
+    assert code == 0, output
+
+
 @pytest.mark.parametrize("number", [1, -1])
 def test_a_claim_that_is_gone_is_named(landed: Scene, number: int) -> None:
     claims = sorted((landed.lake_folder / "_claims").rglob("o*"))

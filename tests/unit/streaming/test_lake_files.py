@@ -49,6 +49,13 @@ def test_claims_sort_by_their_offset() -> None:
     assert keys == sorted(keys)
 
 
+def test_a_claims_start_is_in_its_key() -> None:
+    key = lake_files.claim_key(WHERE, 42)
+    assert lake_files.claim_start(key) == 42
+    # What a file system's store shows of an upload that has not ended.
+    assert lake_files.claim_start(f"{key}-b7914788-d21a-442d-bf8b-490e7abb2ef2") is None
+
+
 def test_a_file_gives_back_what_was_put_in() -> None:
     body = lake_files.encode(WHERE, RECORDS)
     assert list(lake_files.decode(body)) == RECORDS
