@@ -4,6 +4,7 @@ import os
 import sys
 
 import psycopg
+import sqlalchemy.exc
 import typer
 from dotenv import load_dotenv
 
@@ -53,8 +54,9 @@ def main() -> None:
         *(StreamingError, TicketingError, SandboxError),
     ) as error:
         _fail(str(error))
-    except psycopg.OperationalError as error:
-        _fail(f"the ODS does not answer: {str(error).strip()}")
+    except (psycopg.OperationalError, sqlalchemy.exc.OperationalError) as error:
+        cause = getattr(error, "orig", error)  # sqlalchemy's is wrapped
+        _fail(f"the ODS does not answer: {str(cause).strip()}")
 
 
 def _fail(message: str) -> None:

@@ -15,6 +15,7 @@ NOWHERE = {
     "FLEETPULSE_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1",
     "FLEETPULSE_ODS__HOST": "127.0.0.1",
     "FLEETPULSE_ODS__PORT": "1",
+    "FLEETPULSE_ODS__PASSWORDS__OWNER": "secret",
     "FLEETPULSE_ODS__PASSWORDS__ORCHESTRATOR": "secret",
     "FLEETPULSE_ODS__PASSWORDS__CONSUMER": "secret",
     "FLEETPULSE_LAKE__URL": "file:///nowhere",
@@ -99,10 +100,11 @@ def test_a_missing_setting_is_named_with_its_remedy(
     assert error.startswith("error: FLEETPULSE_KAFKA__* is not set: run `fleetpulse sandbox up`")
 
 
+@pytest.mark.parametrize("command", ["quarantine list", "migrate"])
 def test_an_ods_that_does_not_answer_is_an_error_in_words(
-    run: Run, capsys: pytest.CaptureFixture[str]
+    run: Run, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
-    assert run("quarantine", "list", **NOWHERE) == 1
+    assert run(*command.split(), **NOWHERE) == 1
     error = capsys.readouterr().err
     assert error.startswith("error: the ODS does not answer: ")
     assert "secret" not in error
