@@ -35,6 +35,8 @@ DRAIN_PATIENCE_S = 60.0
 JOB_PATIENCE_S = 180.0
 FLEET_START = timedelta(seconds=3)
 """What a process of ours takes to begin."""
+CHAOS_BEGINS_S = -5
+"""The first kill may fall into the landing of history, when much is unacknowledged."""
 CHAOS_ENDS_S = 20
 """No kill in the last seconds of live time, so that what it delays is not just due."""
 ENDLESS_CHAOS_S = 120
@@ -207,7 +209,7 @@ class Play:
             self._stage.start_consumer,
             self._sight.acknowledged,
             self._sight.consumer_connected,
-            begin=0,
+            begin=CHAOS_BEGINS_S,
             end=live_s - CHAOS_ENDS_S,
             seed=self._options.seed,
         )
