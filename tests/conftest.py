@@ -14,6 +14,8 @@ from sandbox.credentials import Credentials
 from sandbox.postgres import MAINTENANCE_DATABASE, ODS_DATABASE, ODS_ROLES, SUPERUSER
 from sandbox.sandbox import Sandbox
 
+TEMPLATE = "ods_template"
+
 
 @pytest.fixture(scope="session")
 def sandbox_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
@@ -24,9 +26,18 @@ def sandbox_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def sandbox_env(sandbox_home: Path) -> dict[str, str]:
-    """The settings of a sandbox that is up and migrated. Keep its database as it is: copy it."""
+    """The settings of a sandbox that is up and migrated.
+
+    Its database is for the one test that runs dbt from Dagster's manifest, which names it; others
+    take a fresh one.
+    """
     environment = start(sandbox_home)
     with superuser(sandbox_home, environment) as connection:
+        connection.execute(
+            sql.SQL("create database {} template {}").format(
+                sql.Identifier(TEMPLATE), sql.Identifier(ODS_DATABASE)
+            )
+        )
         # Tests kill Postgres, but never the machine: what it has written to files is safe.
         connection.execute("alter system set fsync = off")
         connection.execute("select pg_reload_conf()")
@@ -42,7 +53,7 @@ def fresh_database(sandbox_home: Path, sandbox_env: dict[str, str]) -> Callable[
         name = f"ods_{next(numbers)}"
         statement = sql.SQL("create database {} template {} owner {}").format(
             sql.Identifier(name),
-            sql.Identifier(ODS_DATABASE),
+            sql.Identifier(TEMPLATE),
             sql.Identifier(ODS_ROLES["OWNER"]),
         )
         with superuser(sandbox_home, sandbox_env) as connection:

@@ -17,6 +17,7 @@ from confluent_kafka.admin import AdminClient
 
 from fleetpulse.paths import PROJECT_ROOT
 from sandbox.environment import write_env_file
+from sandbox.postgres import ODS_DATABASE
 from streaming.contracts import CONTRACTS
 from tests.integration.orchestration.conftest import FLEETPULSE
 
@@ -106,6 +107,7 @@ def dagster(
     environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Dagster]:
     """A fleet, the consumer and Dagster at work; each log is shown where the wait fails."""
+    environment = {**environment, "FLEETPULSE_ODS__DATABASE": ODS_DATABASE}
     home = tmp_path_factory.mktemp("platform")
     logs = tmp_path_factory.mktemp("logs")
     ours = {
