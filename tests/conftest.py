@@ -1,11 +1,13 @@
 """One sandbox for all tests that want a real broker, database or object store."""
 
+import os
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import settings
 from psycopg import sql
 
 from fleetpulse import dbt
@@ -15,6 +17,10 @@ from sandbox.postgres import MAINTENANCE_DATABASE, ODS_DATABASE, ODS_ROLES, SUPE
 from sandbox.sandbox import Sandbox
 
 TEMPLATE = "ods_template"
+
+# The same examples each time. To look for new ones: HYPOTHESIS_PROFILE=default.
+settings.register_profile("repeatable", derandomize=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
 @pytest.fixture(scope="session")

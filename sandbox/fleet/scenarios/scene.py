@@ -68,7 +68,9 @@ class Stage:
 
     def past_window(self, minutes_before_live: float) -> int:
         """Returns the end of a window of history, as `past`."""
-        return self.past(minutes_before_live) // WINDOW * WINDOW
+        end = self.past(minutes_before_live) // WINDOW * WINDOW
+        # Rounded down, it may be too near history's beginning.
+        return end if end >= self.config.begin_ms + _SETTLED else end + WINDOW
 
     def scripted(self, script: Script) -> Device:
         """Returns the machine with a script."""

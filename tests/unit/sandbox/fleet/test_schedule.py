@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from datetime import UTC, datetime, timedelta
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sandbox.fleet import MIN_DEVICES, MIN_HISTORY, FleetConfig, Plan, make_plan
@@ -68,6 +68,17 @@ def test_a_machine_plays_one_part_at_most(plan: Plan) -> None:
 
 
 @examples
+@example(
+    plan=make_plan(
+        FleetConfig(
+            devices=217,
+            seed=8361717,
+            start=datetime(2020, 1, 1, 0, 23, tzinfo=UTC),
+            history=timedelta(seconds=6184),
+            live=timedelta(seconds=90),
+        )
+    )
+)
 @given_plan
 def test_everything_that_history_holds_begins_in_history(plan: Plan) -> None:
     assert min(truth.start for truth in plan.truth) >= plan.config.begin_ms
