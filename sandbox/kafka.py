@@ -5,11 +5,13 @@ import logging
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._listoffsets import OffsetSpec
 from confluent_kafka.cimpl import NewTopic
 
 from sandbox.errors import StartError
@@ -23,6 +25,7 @@ from sandbox.server import NotReadyError, Report
 PARTITIONS = 4
 ASK_TIMEOUT_S = 2.0
 CREATE_TIMEOUT_S = 10.0
+ASK_EVERY_S = 0.05
 LOGGING = Path(__file__).with_name("log4j2.properties")
 
 SETTINGS = """\
@@ -160,7 +163,11 @@ class Kafka:
             raise NotReadyError("the cluster has no broker yet")
 
     def provision(self) -> None:
-        """Creates the topics that are missing."""
+        """Creates the topics that are missing, and waits until each partition has its leader.
+
+        Raises:
+            StartError: A partition does not answer.
+        """
         wanted = [
             NewTopic(topic, num_partitions=PARTITIONS, replication_factor=1)
             for topic in self._topics
@@ -172,6 +179,25 @@ class Kafka:
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise
+        deadline = time.monotonic() + CREATE_TIMEOUT_S
+        while (problem := self._without_leader(admin)) is not None:
+            if time.monotonic() > deadline:
+                raise StartError(f"kafka: {problem}")
+            time.sleep(ASK_EVERY_S)
+
+    def _without_leader(self, admin: AdminClient) -> str | None:
+        """Asks each partition for its end; returns in words which one does not know it."""
+        partitions = [
+            TopicPartition(topic, number) for topic in self._topics for number in range(PARTITIONS)
+        ]
+        asked = {each: OffsetSpec.latest() for each in partitions}  # type: ignore[no-untyped-call]
+        ends = admin.list_offsets(asked, request_timeout=ASK_TIMEOUT_S)
+        for partition, end in ends.items():
+            try:
+                end.result(timeout=2 * ASK_TIMEOUT_S)
+            except KafkaException as error:
+                return f"{partition.topic}[{partition.partition}]: {error.args[0].str()}"
+        return None
 
     def _admin(self) -> AdminClient:
         silent = logging.getLogger(__name__)

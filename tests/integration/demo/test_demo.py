@@ -1,109 +1,86 @@
-"""README's first command, as a person uses it: look, wait for an incident, press Ctrl-C."""
+"""README's first command: look at it in Dagster, wait for an incident, press Ctrl-C."""
 
-import os
 import re
-import shlex
-import signal
-import subprocess
-import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Iterator
 
-import psutil
 import pytest
 
 from fleetpulse.demo.stage import DEMO_HOME
-from fleetpulse.paths import PROJECT_ROOT
+from tests.integration.demo.dagster import Dagster
+from tests.integration.demo.demo import Demo, belonging_to
 
 pytestmark = pytest.mark.timeout(420)
 
+STARTS_WITHIN_S = 200
 FIRST_INCIDENT_WITHIN_S = 240
+JOBS_WITHIN_S = 240
 ENDS_WITHIN_S = 150
-NOT_OURS = ("FLEETPULSE_", "DAGSTER_")
-README = PROJECT_ROOT / "README.md"
 COUNTS = re.compile(
     r"(\S+) records produced = (\S+) landed \+ (\S+) quarantined = (\S+) in the lake"
 )
 
 
-def readme_command() -> list[str]:
-    """Returns the first of README's two commands, as it stands there."""
-    lines = README.read_text(encoding="utf-8").splitlines()
-    return shlex.split(next(line for line in lines if line.startswith("make ")), comments=True)
-
-
-class Demo:
-    """The command in a process group of its own, writing to a file."""
-
-    def __init__(self, folder: Path) -> None:
-        self._log = folder / "demo.log"
-        environment = {
-            name: value for name, value in os.environ.items() if not name.startswith(NOT_OURS)
-        }
-        with self._log.open("wb") as log:
-            self._make = subprocess.Popen(
-                readme_command(),
-                cwd=PROJECT_ROOT,
-                env=environment,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-
-    @property
-    def output(self) -> str:
-        return self._log.read_text(encoding="utf-8")
-
-    def wait_for(self, what: Callable[[], bool], within_s: float) -> None:
-        deadline = time.monotonic() + within_s
-        while not what():
-            assert self._make.poll() is None, self.output
-            assert time.monotonic() < deadline, self.output
-            with suppress(subprocess.TimeoutExpired):
-                self._make.wait(0.5)
-
-    def press_ctrl_c(self) -> None:
-        """Interrupts the command alone: make itself dies of a SIGINT, whatever it ran did."""
-        [command] = [
-            child
-            for child in psutil.Process(self._make.pid).children(recursive=True)
-            if "demo" in child.cmdline()
-        ]
-        command.send_signal(signal.SIGINT)
-
-    def wait(self, within_s: float) -> int:
-        return self._make.wait(within_s)
-
-    def clean_up(self) -> None:
-        with suppress(ProcessLookupError):
-            os.killpg(self._make.pid, signal.SIGTERM)
-        with suppress(subprocess.TimeoutExpired):
-            self._make.wait(60)
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """The demo, which has told where Dagster is."""
+    demo = Demo(tmp_path_factory.mktemp("demo"))
+    try:
+        demo.wait_for(lambda: demo.dagster is not None, STARTS_WITHIN_S)
+        yield demo
+    finally:
+        demo.clean_up()
 
 
 @pytest.fixture
-def demo(tmp_path: Path) -> Iterator[Demo]:
-    demo = Demo(tmp_path)
-    yield demo
-    demo.clean_up()
+def dagster(demo: Demo) -> Dagster:
+    assert demo.dagster is not None
+    return Dagster(demo.dagster)
 
 
-def belonging_to(home: Path) -> list[str]:
-    """Returns the processes that work in a folder, or for it."""
-    found = []
-    for process in psutil.process_iter():
-        with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-            words = [process.cwd(), *process.cmdline(), *process.environ().values()]
-            if any(str(home) in word for word in words):
-                found.append(f"{process.pid} {' '.join(process.cmdline())}")
-    return found
+def test_lineage_runs_from_the_topic_to_the_incidents_and_to_the_mart(dagster: Dagster) -> None:
+    behind = dagster.dependencies()
+
+    def ancestors(key: str) -> set[str]:
+        return behind[key].union(*(ancestors(each) for each in behind[key]))
+
+    assert "kafka/telemetry.raw" in ancestors("servicenow/incidents")
+    assert {"kafka/telemetry.raw", "servicenow/incidents"} <= ancestors("marts/fct_incident")
+
+
+def test_landed_data_becomes_batches_that_reach_the_tickets(demo: Demo, dagster: Dagster) -> None:
+    demo.wait_for(lambda: demo.incidents > 0, FIRST_INCIDENT_WITHIN_S)
+    demo.wait_for(lambda: dagster.has_succeeded("insights_batch"), JOBS_WITHIN_S)
+
+    run = dagster.runs("insights_batch")[-1]
+    tags = {tag["key"]: tag["value"] for tag in run["tags"]}
+    assert tags["dagster/run_key"].startswith(f"{tags['fleetpulse/batch_id']}:")
+    assert tags["dagster/sensor_name"] == "landed_data"
+    assert {
+        *("landing/telemetry_raw", "landing/heartbeat_raw", "landing/quarantine", "lake/raw"),
+        *("staging/stg_kafka__telemetry", "insights/transitions"),
+        *("servicenow/incidents", "ticketing/incidents"),
+    } <= dagster.materialized()
+
+
+def test_marts_and_checks_run_and_every_check_succeeds(demo: Demo, dagster: Dagster) -> None:
+    demo.wait_for(lambda: dagster.has_succeeded("insights_batch"), JOBS_WITHIN_S)
+    for job in ("marts", "dbt_checks"):
+        dagster.launch(job)
+    demo.wait_for(
+        lambda: dagster.has_succeeded("marts") and dagster.has_succeeded("dbt_checks"),
+        JOBS_WITHIN_S,
+    )
+
+    # A check of the platform may have been asked before the first batch: it is asked again.
+    demo.wait_for(lambda: set(dagster.checks().values()) == {"SUCCEEDED"}, JOBS_WITHIN_S)
+
+    assert {"watermark_is_recent", "unique_key_transitions_episode_id__transition_no"} <= {
+        *dagster.checks()
+    }
 
 
 def test_ctrl_c_after_the_first_incident_sums_up_and_leaves_nothing_running(demo: Demo) -> None:
-    demo.wait_for(
-        lambda: re.search(r"[1-9]\d* incidents", demo.output) is not None, FIRST_INCIDENT_WITHIN_S
-    )
+    demo.wait_for(lambda: demo.incidents > 0, FIRST_INCIDENT_WITHIN_S)
     assert belonging_to(DEMO_HOME) != []
 
     demo.press_ctrl_c()
