@@ -48,7 +48,7 @@ def main() -> None:
         load_dotenv(ENV_FILE)
     try:
         settings.refuse_unknown(os.environ)
-        app()
+        app(prog_name="fleetpulse")
     except (
         *(DemoError, ParseError, RulesError),
         *(StreamingError, TicketingError, SandboxError),
