@@ -68,14 +68,12 @@ class Stage:
         Sandbox(self.home).reset()
         with ThreadPoolExecutor(1) as pool:
             parsed = pool.submit(_parse)
+            # Before the sandbox wishes for 3000: another demo, which starts now, would do likewise.
+            Ports(self.home / "ports.json").settle(["dagster"], preferred={})
             environment = start(self.home, report)
-            ports = Ports(self.home / "ports.json")
-            # Dagster's page has a wish, port 3000, which somebody may have taken by now.
-            ports.replace_if_taken("dagster")
             parsed.result()
         ours = {
             **environment,
-            WEBSERVER_PORT: str(ports["dagster"]),
             "FLEETPULSE_INSIGHTS__IDLE_INTERVAL_S": str(IDLE_INTERVAL_S),
         }
         write_env_file(self.home / ".env", ours)
