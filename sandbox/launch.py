@@ -5,6 +5,7 @@ So whoever starts it can store its identity first; if he dies before that, nothi
 """
 
 import os
+import signal
 import sys
 
 
@@ -22,7 +23,16 @@ def main(log: str, *argv: str) -> None:
     os.dup2(null, 0)
     os.dup2(output, 1)
     os.dup2(output, 2)
+    _forget_signals()
     os.execv(argv[0], argv)  # noqa: S606 (descriptors above 2 close by themselves)
+
+
+def _forget_signals() -> None:
+    """A daemon ignores and blocks nothing because its caller does, as a background job SIGINT."""
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
 
 if __name__ == "__main__":

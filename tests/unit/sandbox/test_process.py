@@ -69,6 +69,20 @@ def test_a_daemon_gets_nothing_of_our_environment(
     assert daemon.log.read_text() == "['HOME', 'LANG', 'LC_ALL', 'PATH', 'TZ']\n"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_daemon_ignores_no_signal_because_we_do(tmp_path: Path, daemon: Daemon) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    try:
+        daemon.start(Command(("/bin/cat", "/proc/self/status"), {}, tmp_path))
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        signal.signal(signal.SIGINT, before)
+    eventually(lambda: daemon.state() is State.DIED)
+    status = dict(line.split(":", 1) for line in daemon.log.read_text().splitlines())
+    assert int(status["SigIgn"], 16) == int(status["SigBlk"], 16) == 0
+
+
 def test_stop_ends_it_and_forgets_it(tmp_path: Path, daemon: Daemon) -> None:
     daemon.start(python("import time" + FOREVER, tmp_path))
     identity = daemon.identity()
