@@ -19,8 +19,8 @@ def _once_a_batch_is_done(job: UnresolvedAssetJobDefinition, cron: str) -> dg.Sc
         context: dg.ScheduleEvaluationContext, ods: dg.ResourceParam[Ods]
     ) -> dg.RunRequest | dg.SkipReason:
         with ods.connect("orchestrator") as connection:
-            last = batches.newest(connection)
-        if last is None or (last.batch_id == 1 and last.state != "done"):
+            nothing_yet = batches.last_done(connection) is None
+        if nothing_yet:
             return dg.SkipReason("no batch is done yet")
         if is_active(context.instance, job.name):
             return dg.SkipReason(f"the last run of {job.name} goes on")

@@ -5,7 +5,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from threading import Event
@@ -19,9 +19,9 @@ from fleetpulse.demo.chaos import Chaos
 from fleetpulse.demo.dagster import FINISHED, Dagster
 from fleetpulse.demo.errors import DemoError
 from fleetpulse.demo.report import Report
-from fleetpulse.demo.score import Score, score
+from fleetpulse.demo.score import Incident, Score, score
 from fleetpulse.demo.screen import Numbers, Screen
-from fleetpulse.demo.sight import Now, Sight
+from fleetpulse.demo.sight import Sight
 from fleetpulse.demo.stage import Stage
 from sandbox.files import tail
 from sandbox.fleet import FleetConfig, Plan, lead_time, make_plan, write_files
@@ -110,7 +110,6 @@ class Play:
         self._start_platform()
         plan = self._start_fleet()
         self._interrupt.be_patient()
-        live = plan.config.start
         with self._screen.numbers() as numbers:
             chaos = self._live(plan, numbers)
             ended = datetime.now(UTC)
@@ -118,7 +117,7 @@ class Play:
         self._run_jobs()
         statuses = self._dagster.statuses()
         incidents = self._sight.incidents()
-        found = score(plan.truth, self._sight.episodes(), incidents, live, ended, until)
+        found = self._score(plan, incidents, ended, until)
         self._screen.say("stopping Dagster, and the consumer, which lands what it has")
         self._stage.dagster.stop()
         self._stage.consumer.stop()
@@ -126,7 +125,7 @@ class Play:
         return Report(
             devices=self._options.devices,
             seed=self._options.seed,
-            live_s=max((ended - live).total_seconds(), 0),
+            live_s=max((ended - plan.config.start).total_seconds(), 0),
             counts=self._sight.counts(),
             unsound=self._sight.unsound(),
             score=found,
@@ -203,7 +202,8 @@ class Play:
     def _chaos(self) -> Chaos | None:
         if not self._options.chaos:
             return None
-        live_s = ENDLESS_CHAOS_S if self._options.live is None else self._live_s()
+        live = self._options.live
+        live_s = ENDLESS_CHAOS_S if live is None else live.total_seconds()
         return Chaos(
             self._stage.consumer,
             self._stage.start_consumer,
@@ -213,9 +213,6 @@ class Play:
             end=live_s - CHAOS_ENDS_S,
             seed=self._options.seed,
         )
-
-    def _live_s(self) -> float:
-        return 0 if self._options.live is None else self._options.live.total_seconds()
 
     def _wait_for_what_is_due(self, plan: Plan, ended: datetime, numbers: Numbers) -> datetime:
         """Waits until all that was decided before the end is found, or past due.
@@ -241,8 +238,10 @@ class Play:
         last = max(due, default=ended)
         while not self._interrupt.asked.is_set() and datetime.now(UTC) < last:
             self._stage.check()
-            numbers.show(f"waiting for what is due by {last.astimezone():%H:%M:%S}", self._now())
-            if not self._score(plan, ended, last).missed:
+            numbers.show(
+                f"waiting for what is due by {last.astimezone():%H:%M:%S}", self._sight.now()
+            )
+            if not self._score(plan, self._sight.incidents(), ended, last).missed:
                 break
             self._interrupt.asked.wait(LOOK_EVERY_S)
         return last if not self._interrupt.asked.is_set() else datetime.now(UTC)
@@ -259,18 +258,11 @@ class Play:
     def _drained(self) -> bool:
         return self._sight.now().lag == 0
 
-    def _now(self) -> Now:
-        return self._sight.now()
-
-    def _score(self, plan: Plan, ended: datetime, until: datetime) -> Score:
-        return score(
-            plan.truth,
-            self._sight.episodes(),
-            self._sight.incidents(),
-            plan.config.start,
-            ended,
-            until,
-        )
+    def _score(
+        self, plan: Plan, incidents: Sequence[Incident], ended: datetime, until: datetime
+    ) -> Score:
+        episodes = self._sight.episodes()
+        return score(plan.truth, episodes, incidents, plan.config.start, ended, until)
 
     def _run_jobs(self) -> None:
         """Rebuilds the marts and runs dbt's data tests, and waits for them."""

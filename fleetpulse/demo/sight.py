@@ -91,7 +91,7 @@ class Sight:
         with self._connect() as connection:
             return Now(
                 produced=produced,
-                landed=self.acknowledged(),
+                landed=_acknowledged(connection),
                 quarantined=_number(connection, "select count(*) from landing.quarantine"),
                 batches=_number(
                     connection, "select count(*) from control.batches where state = 'done'"
@@ -107,9 +107,7 @@ class Sight:
     def acknowledged(self) -> int:
         """Returns the sum of the next offsets: what has landed and needs not be read again."""
         with self._connect() as connection:
-            return _number(
-                connection, "select coalesce(sum(next_offset), 0)::bigint from landing.offsets"
-            )
+            return _acknowledged(connection)
 
     def consumer_connected(self) -> bool:
         """Returns whether the database still works for a consumer."""
@@ -192,6 +190,10 @@ class Sight:
 def _number(connection: psycopg.Connection[Any], query: Any) -> int:
     row = connection.execute(query).fetchone()
     return 0 if row is None else int(row[0])
+
+
+def _acknowledged(connection: psycopg.Connection[Any]) -> int:
+    return _number(connection, "select coalesce(sum(next_offset), 0)::bigint from landing.offsets")
 
 
 def _exists(connection: psycopg.Connection[Any], table: str) -> bool:
