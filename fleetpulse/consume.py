@@ -1,11 +1,11 @@
 """`fleetpulse consume`: land the topics in the ODS and in the lake."""
 
 import signal
+from functools import partial
 
 from fleetpulse import logs, settings
 from streaming.consumer import Consumer
 from streaming.object_store import open_store
-from streaming.sinks.lake import LakeSink
 from streaming.sinks.ods import OdsSink
 
 
@@ -19,8 +19,8 @@ def consume() -> None:
     consumer = Consumer(
         settings.require(tree.kafka, "kafka"),
         tree.landing,
-        OdsSink(settings.require(tree.ods, "ods").url("consumer")),
-        LakeSink(open_store(settings.require(tree.lake, "lake")), tree.landing),
+        partial(OdsSink, settings.require(tree.ods, "ods").url("consumer")),
+        open_store(settings.require(tree.lake, "lake")),
     )
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, lambda *_: consumer.stop())

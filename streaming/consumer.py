@@ -1,91 +1,132 @@
-"""The landing consumer: Kafka → ODS + lake, every record exactly once in each.
+"""The landing consumer: Kafka → ODS → lake, every record exactly once in each.
 
 Each sink knows by itself how far it has got, so nothing here needs to be remembered:
 
-1. A partition is assigned: ask both sinks for their next offset, begin at the smaller.
-2. Poll. Each sink takes a record unless it has it already.
-3. Flush the ODS: rows, quarantine and next offsets in one transaction. Before, look whether the
-   topics are still the same: under a topic that is made again the client reads on as if nothing
-   had happened.
-4. Put the lake files that are due; none passes the ODS.
-5. Commit to Kafka the smaller of the two, as a hint.
+1. A partition is assigned: ask the ODS for its next offset, bring the lake up to it, begin there.
+2. Poll. What has been read is cut into slices, each a range of offsets of one partition.
+3. Land slices in the ODS: rows, quarantine and next offsets in one transaction. Before, look
+   whether the topics are still the same: under a topic that is made again the client reads on as
+   if nothing had happened.
+4. Hand on to the lake what the ODS has landed; put the files that are due.
+5. Commit to Kafka the smaller of the two offsets, as a hint.
 
-An outage of a sink pauses the partitions; polling goes on, so the group membership is kept.
-Fenced by another consumer: throw everything away and begin at 1.
+Polling, the ODS and the lake have a thread each, and slices are handed from one to the next:
+
+    poll ──slices──► ODS stage ──landed slices──► lake stage
+
+An outage holds up its own stage. What has been polled and not landed is bounded: when the buffer
+is full, partitions pause, and polling goes on, so the group membership is kept. Fenced by another
+consumer: throw everything away and begin at 1.
 """
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
-from typing import cast
+from functools import partial
+from typing import NamedTuple, cast
 
 import confluent_kafka as ck
 import structlog
 
 from streaming import kafka
-from streaming.errors import FatalError, FencedError, OutageError, StreamingError
-from streaming.records import Headers, PartitionId, Record, Slice
+from streaming.budget import Budget
+from streaming.errors import FatalError, FencedError, StreamingError
+from streaming.kafka import Where
+from streaming.object_store import ObjectStore
+from streaming.records import RECORD_BYTES, Headers, PartitionId, Record, Slice
 from streaming.settings import KafkaSettings, LandingSettings
 from streaming.sinks.lake import LakePartition, LakeSink
 from streaming.sinks.ods import OdsSink
+from streaming.stage import Result, Stage
 
 POLL_RECORDS = 1_000
 POLL_S = 0.1
 LOOK_S = 5.0
 """How often an idle consumer looks whether its topics are still there."""
-RETRY_S = (0.2, 5.0)
-"""First and longest pause between tries in an outage."""
+RELIEF_S = 1.0
+"""How long a full buffer is waited for before partitions pause: a pause throws away prefetches."""
+FENCED_S = 5.0
+"""Pause after another consumer has fenced this one."""
+AHEAD = 2
+"""Flushes that may wait for the ODS: while one is being landed, the next is ready."""
 
 log = structlog.get_logger()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Partition:
-    """What an assigned partition has read and not yet landed."""
+    """An assigned partition: what was read and not yet handed over, and how far its sinks are.
+
+    `ods_next` is written by the ODS stage alone, `lake_next` and `lake_claim` by the lake stage;
+    everything else by the polling thread. Once `lost`, nothing more of it is landed.
+    """
 
     id: PartitionId
     position: int
     ods_next: int
-    lake: LakePartition
+    lake_next: int
+    lake_claim: int | None
     pending: list[Record] = field(default_factory=list)
+    pending_bytes: int = 0
+    handed_over: int = 0
     committed: int = -1
+    lost: bool = False
 
-    def take(self, record: Record) -> None:
-        """Takes the next record from Kafka; what has been read already is dropped."""
-        if record.offset < self.position:
-            return
-        self.position = record.offset + 1
-        if record.offset >= self.ods_next:
-            self.pending.append(record)
-        self.lake.append(record)
+    def cut(self) -> "_Work":
+        """Returns what has been read since the last cut."""
+        each = Slice(self.id, self.handed_over, self.position, self.pending)
+        work = _Work(self, each, self.pending_bytes)
+        self.handed_over, self.pending, self.pending_bytes = self.position, [], 0
+        return work
 
-    def slice(self) -> Slice:
-        """Returns what the ODS lacks of what has been read."""
-        return Slice(self.id, self.ods_next, self.position, self.pending)
 
-    def land_in_lake(self, *, all_of_it: bool = False) -> None:
-        """Puts the lake files that are due; see `LakePartition.land`."""
-        # After a crash the ODS may be far ahead of what has been read again.
-        self.lake.land(min(self.ods_next, self.position), all_of_it=all_of_it)
+class _Work(NamedTuple):
+    """A slice on its way through the stages, and about how many bytes it holds."""
+
+    partition: Partition
+    slice: Slice
+    bytes: int
+
+
+class _Opened(NamedTuple):
+    """A partition that can be read, and its end of the lake."""
+
+    partition: Partition
+    lake: LakePartition
+
+
+@dataclass(slots=True)
+class _Opening:
+    """Partitions that were assigned and are being opened."""
+
+    wanted: set[Where]
+    opened: Future[list[_Opened]]
 
 
 class Consumer:
-    """One landing process. Run it until it is stopped; it may be stopped from any thread."""
+    """One landing process. Run it until it is stopped; it may be stopped from any thread.
+
+    Args:
+        kafka_settings: The broker and the group.
+        settings: How writes are grouped, and how much may wait in memory.
+        open_ods: Makes the ODS sink; another one after a fence, for the last step of the old one
+            may still hang.
+        store: The lake.
+    """
 
     def __init__(
         self,
         kafka_settings: KafkaSettings,
         settings: LandingSettings,
-        ods: OdsSink,
-        lake: LakeSink,
-        clock: Callable[[], float] = time.monotonic,
+        open_ods: Callable[[], OdsSink],
+        store: ObjectStore,
     ) -> None:
         self._kafka_settings = kafka_settings
         self._settings = settings
-        self._ods = ods
-        self._lake = lake
-        self._clock = clock
+        self._open_ods = open_ods
+        self._store = store
         self._stop = threading.Event()
 
     def stop(self) -> None:
@@ -100,13 +141,13 @@ class Consumer:
         """
         while not self._stop.is_set():
             session = _Session(
-                self._kafka_settings, self._settings, self._ods, self._lake, self._clock, self._stop
+                self._kafka_settings, self._settings, self._open_ods(), self._store, self._stop
             )
             try:
                 session.run()
             except FencedError as error:
                 log.warning("fenced", error=str(error), then="the offsets are read again")
-                self._stop.wait(RETRY_S[1])
+                self._stop.wait(FENCED_S)
 
 
 class _Session:
@@ -117,135 +158,243 @@ class _Session:
         kafka_settings: KafkaSettings,
         settings: LandingSettings,
         ods: OdsSink,
-        lake: LakeSink,
-        clock: Callable[[], float],
+        store: ObjectStore,
         stop: threading.Event,
     ) -> None:
         self._kafka_settings = kafka_settings
         self._settings = settings
-        self._ods = ods
-        self._lake = lake
-        self._clock = clock
         self._stop = stop
-        self._partitions: dict[tuple[str, int], Partition] = {}
-        self._noted: dict[PartitionId, int] = {}
-        self._flushed_at = self._looked_at = clock()
-        self._topic_ids: dict[str, str] = {}
+        self._partitions: dict[Where, Partition] = {}
+        self._openings: list[_Opening] = []
+        self._budget = Budget(settings.max_buffer_bytes // 4)
+        self._paused = False
+        self._flushed_at = self._looked_at = time.monotonic()
         self._abandoned = False
         self._admin = kafka.admin_client(kafka_settings)
-        self._consumer = ck.Consumer(kafka.consumer_config(kafka_settings), logger=kafka.LOGGER)
+        self._consumer = ck.Consumer(
+            kafka.consumer_config(kafka_settings, settings.max_buffer_bytes // 4),
+            logger=kafka.LOGGER,
+        )
+        # Each sink, and what follows it here, belongs to the thread of its stage.
+        self._ods = ods
+        self._ods_stage = Stage("ods")
+        self._topic_ids: dict[str, str] = {}
+        self._lake = LakeSink(store, settings, settings.max_buffer_bytes // 2)
+        self._lake_stage = Stage("lake", self._put, settings.flush_interval_s)
+        self._in_lake: dict[PartitionId, _Opened] = {}
 
     def run(self) -> None:
-        if not self._wait_out(self._prepare):
-            return
-        self._consumer.subscribe(
-            list(self._settings.topics),
-            on_assign=self._on_assign,
-            on_revoke=self._on_revoke,
-            on_lost=self._on_lost,
-        )
-        log.info("started", topics=self._settings.topics, group=self._kafka_settings.group_id)
         try:
+            self._prepare()
+            self._consumer.subscribe(
+                list(self._settings.topics),
+                on_assign=self._on_assign,
+                on_revoke=self._on_revoke,
+                on_lost=self._on_lost,
+            )
+            log.info("started", topics=self._settings.topics, group=self._kafka_settings.group_id)
             while not self._stop.is_set():
+                self._check()
+                self._begin_opened()
+                self._hold_back()
                 self._poll()
-                self._poll_out(self._land_due)
+                self._hand_over_due()
+            self._check()
         except (FatalError, FencedError):
             self._abandoned = True
+            self._end_stages()
             raise
         finally:
             self._consumer.close()  # revokes, and so lands what is left
-            self._ods.close()
+            self._end_stages()
         log.info("stopped")
 
     def _prepare(self) -> None:
-        self._lake.prepare()
-        self._ask_topic_ids(self._settings.topics)
+        """Waits until Kafka and the lake have answered, and know the topics and us."""
+        answers: list[Future[object]] = [
+            self._ods_stage.submit(lambda: self._ask_topic_ids(self._settings.topics)),
+            self._lake_stage.submit(self._lake.prepare),
+        ]
+        while not self._stop.wait(0.05) and not all(answer.done() for answer in answers):
+            self._check()
 
-    def _ask_topic_ids(self, topics: Sequence[str]) -> dict[str, str]:
-        return kafka.topic_ids(self._kafka_settings, topics, self._admin)
+    def _check(self) -> None:
+        self._ods_stage.check()
+        self._lake_stage.check()
+
+    def _end_stages(self) -> None:
+        for stage in (self._ods_stage, self._lake_stage):
+            stage.end()
+        for stage in (self._ods_stage, self._lake_stage):
+            stage.join(1)
 
     # 1. A partition is assigned or taken away ---------------------------------------------------
 
     def _on_assign(self, consumer: ck.Consumer, assigned: list[ck.TopicPartition]) -> None:
-        start: list[ck.TopicPartition] = []
+        # Reading begins once the sinks have said where, which may take as long as an outage.
+        consumer.incremental_assign([])
+        wanted = {(each.topic, each.partition) for each in assigned}
+        if wanted:
+            opened = self._ods_stage.submit(partial(self._open_all, sorted(wanted)))
+            self._openings.append(_Opening(wanted, opened))
 
-        def resolve() -> None:
-            start.clear()
-            ids = self._ask_topic_ids(sorted({each.topic for each in assigned}))
-            self._topic_ids.update(ids)
-            for each in assigned:
-                opened = self._open(each.topic, each.partition, ids[each.topic])
-                self._partitions[each.topic, each.partition] = opened
-                start.append(ck.TopicPartition(each.topic, each.partition, opened.position))
-
-        if not self._wait_out(resolve):
-            start.clear()
-        consumer.incremental_assign(start)
-        consumer.resume(start)  # one that left us in an outage comes back paused
-        if start:
-            log.info("assigned", offsets={f"{at.topic}[{at.partition}]": at.offset for at in start})
+    def _begin_opened(self) -> None:
+        for opening in [each for each in self._openings if each.opened.done()]:
+            self._openings.remove(opening)
+            start: list[ck.TopicPartition] = []
+            for opened in opening.opened.result():
+                partition = opened.partition
+                where = (partition.id.topic, partition.id.partition)
+                if where in opening.wanted:
+                    self._partitions[where] = partition
+                    self._lake_stage.submit(partial(self._add_to_lake, opened))
+                    start.append(ck.TopicPartition(*where, partition.position))
+            if start:
+                self._consumer.incremental_assign(start)
+                offsets = {f"{at.topic}[{at.partition}]": at.offset for at in start}
+                log.info("assigned", offsets=offsets)
 
     def _on_revoke(self, consumer: ck.Consumer, revoked: list[ck.TopicPartition]) -> None:
-        keys = [(each.topic, each.partition) for each in revoked]
-        leaving = [self._partitions[key] for key in keys if key in self._partitions]
-        if not self._abandoned:
-            deadline = self._clock() + self._settings.stop_within_s
+        leaving = self._leaving(revoked)
+        if leaving and not self._abandoned:
             try:
-                self._land(leaving, deadline)
-            except StreamingError as error:
+                self._land_all(leaving, time.monotonic() + self._settings.stop_within_s)
+            except (StreamingError, TimeoutError, CancelledError) as error:
                 # Nothing is committed for these: the next owner reads them again.
-                log.warning("not landed on leaving", error=str(error))
-        self._forget(keys)
-        consumer.incremental_unassign(revoked)
+                log.warning("not landed on leaving", error=str(error) or type(error).__name__)
+        self._forget(consumer, leaving)
 
     def _on_lost(self, consumer: ck.Consumer, lost: list[ck.TopicPartition]) -> None:
         log.warning("lost partitions", partitions=[f"{at.topic}[{at.partition}]" for at in lost])
-        self._forget([(each.topic, each.partition) for each in lost])
-        consumer.incremental_unassign(lost)
+        self._forget(consumer, self._leaving(lost))
 
-    def _forget(self, keys: list[tuple[str, int]]) -> None:
-        for key in keys:
-            self._partitions.pop(key, None)
+    def _leaving(self, taken: list[ck.TopicPartition]) -> list[Partition]:
+        """Returns those of the partitions taken from us that have been opened."""
+        keys = {(each.topic, each.partition) for each in taken}
+        for opening in self._openings:
+            opening.wanted -= keys
+        return [self._partitions[key] for key in sorted(keys & self._partitions.keys())]
 
-    def _open(self, topic: str, partition: int, topic_id: str) -> Partition:
-        where = PartitionId(topic, self._ods.epoch(topic, topic_id), partition)
-        log_start = kafka.log_start(self._consumer, topic, partition)
+    def _land_all(self, partitions: list[Partition], deadline: float) -> None:
+        """Lands all that has been read of partitions that we are about to lose."""
+
+        def close() -> None:
+            self._lake.close([each.id for each in partitions if not each.lost])
+            self._publish()
+
+        self._hand_over(partitions)
+        closing = self._ods_stage.submit(lambda: self._lake_stage.submit(close))
+        closed = self._await(closing, deadline)
+        self._await(closed, deadline)
+        self._commit(partitions, wait=True)
+
+    def _await(self, future: Future[Result], deadline: float) -> Result:
+        """Waits for a step; not for the end of an outage."""
+        while True:
+            self._check()
+            for stage in (self._ods_stage, self._lake_stage):
+                if stage.outage is not None:
+                    raise stage.outage
+            try:
+                return future.result(0.05)
+            except TimeoutError:
+                if time.monotonic() > deadline:
+                    raise
+
+    def _forget(self, consumer: ck.Consumer, partitions: list[Partition]) -> None:
+        for each in partitions:
+            each.lost = True
+            self._budget.give(each.pending_bytes)
+            del self._partitions[each.id.topic, each.id.partition]
+        gone = [each.id for each in partitions]
+        if gone:
+            self._lake_stage.submit(partial(self._take_from_lake, gone))
+            consumer.incremental_unassign(
+                [ck.TopicPartition(each.topic, each.partition) for each in gone]
+            )
+
+    # 1. In the ODS stage
+
+    def _open_all(self, wanted: Sequence[Where]) -> list[_Opened]:
+        ids = self._ask_topic_ids(sorted({topic for topic, _ in wanted}))
+        self._topic_ids.update(ids)
+        starts = kafka.log_starts(self._kafka_settings, wanted, self._admin)
+        return [self._open(*where, ids[where[0]], starts[where]) for where in wanted]
+
+    def _open(self, topic: str, number: int, topic_id: str, log_start: int) -> _Opened:
+        where = PartitionId(topic, self._ods.epoch(topic, topic_id), number)
         chain_start = self._lake.start(where)
         landed = self._ods.open(where, topic_id, log_start if chain_start is None else chain_start)
-        lake = self._lake.open(where, landed.start_offset, landed.lake_claim)
         if landed.next_offset < log_start:
             raise FatalError(
                 f"Kafka has dropped records of {where} before they were landed: offsets "
                 f"{landed.next_offset} to {log_start - 1} are gone from the broker (retention), "
                 "and the ODS does not have them. Restore them from another copy of the topic"
             )
-        if lake.next_offset < log_start:
-            log.warning("filling the lake from the ODS", partition=str(where), up_to=log_start)
-            limit = self._settings.flush_max_records
-            lake.fill(lambda start: self._ods.read(where, start, limit), log_start)
-        position = min(landed.next_offset, lake.next_offset)
-        return Partition(where, max(position, log_start), landed.next_offset, lake)
+        limit = self._settings.flush_max_records
+        lake = self._lake.open(
+            where,
+            landed.start_offset,
+            landed.lake_claim,
+            lambda start: self._ods.read(where, start, landed.next_offset, limit),
+        )
+        at = landed.next_offset
+        partition = Partition(where, at, at, lake.next_offset, lake.confirmed, handed_over=at)
+        return _Opened(partition, lake)
+
+    def _ask_topic_ids(self, topics: Sequence[str]) -> dict[str, str]:
+        return kafka.topic_ids(self._kafka_settings, topics, self._admin)
 
     # 2. Poll --------------------------------------------------------------------------------------
 
-    def _poll(self, wait_s: float = POLL_S) -> None:
-        for message in self._consumer.consume(POLL_RECORDS, wait_s):
+    def _hold_back(self) -> None:
+        """Pauses partitions while the buffer is full, and resumes them when half of it is free."""
+        if self._paused and self._budget.is_low:
+            self._paused = False
+            self._consumer.resume(self._consumer.assignment())
+            log.info("resumed")
+        elif self._paused or (self._budget.is_full and not self._budget.wait(RELIEF_S)):
+            if not self._paused:
+                log.info("paused", why="what has been read waits to be landed")
+            self._paused = True
+            self._consumer.pause(self._consumer.assignment())  # also what was assigned since
+
+    def _poll(self) -> None:
+        where: Where | None = None
+        partition: Partition | None = None
+        polled = 0
+        for message in self._consumer.consume(POLL_RECORDS, POLL_S):
             error = message.error()
             if error is not None:
                 self._on_error(message, error)
                 continue
-            partition = self._partition(message)
-            if partition is not None:
-                partition.take(_record(message))
-
-    def _partition(self, message: ck.Message) -> Partition | None:
-        topic, number = message.topic(), message.partition()
-        return None if topic is None or number is None else self._partitions.get((topic, number))
+            # The client's types allow text and None here, for what it sends.
+            found = cast(Where, (message.topic(), message.partition()))
+            if found != where:
+                where, partition = found, self._partitions.get(found)
+            offset = cast(int, message.offset())
+            if partition is None or offset < partition.position:
+                continue
+            kind, timestamp = message.timestamp()
+            payload = message.value()
+            headers = cast(Headers | None, message.headers())
+            partition.pending.append(
+                Record(offset, timestamp, kind, message.key(), headers, payload)
+            )
+            partition.position = offset + 1
+            size = RECORD_BYTES if payload is None else RECORD_BYTES + len(payload)
+            if headers:
+                size += sum(64 + len(name) + len(value or b"") for name, value in headers)
+            partition.pending_bytes += size
+            polled += size
+        if polled:
+            self._budget.take(polled)
 
     def _on_error(self, message: ck.Message, error: ck.KafkaError) -> None:
         code = error.code()
         if code == ck.KafkaError._PARTITION_EOF:
-            partition, offset = self._partition(message), message.offset()
+            partition = self._partitions.get(cast(Where, (message.topic(), message.partition())))
+            offset = message.offset()
             if partition is not None and offset is not None:
                 # Also over transaction markers and what log compaction has taken.
                 partition.position = max(partition.position, offset)
@@ -262,52 +411,43 @@ class _Session:
         else:
             kafka.raise_typed(error, "polling")
 
-    # 3. to 5. Land --------------------------------------------------------------------------------
-
-    def _land_due(self) -> None:
-        now = self._clock()
+    def _hand_over_due(self) -> None:
+        now = time.monotonic()
         partitions = list(self._partitions.values())
         waiting = sum(len(partition.pending) for partition in partitions)
         aged = now - self._flushed_at >= self._settings.flush_interval_s
-        if waiting >= self._settings.flush_max_records or aged:
-            self._flush(partitions)
-            self._put(partitions)
+        full = waiting >= self._settings.flush_max_records or self._budget.is_full
+        if (aged or full) and self._ods_stage.waiting < AHEAD:
+            if self._hand_over(partitions):
+                self._looked_at = now
             self._commit(partitions)
-            self._flushed_at = now  # only now: a failed put is due until it succeeds
-        if now - self._looked_at >= LOOK_S:
-            self._look_at_topics({partition.id.topic for partition in partitions})
+            self._flushed_at = now
+        if now - self._looked_at >= LOOK_S and not self._ods_stage.waiting:
+            self._ods_stage.submit(lambda: self._look_at_topics(set(self._topic_ids)))
+            self._looked_at = now
         if waiting:
             log.debug("polled", positions=sum(partition.position for partition in partitions))
 
-    def _land(self, partitions: list[Partition], deadline: float) -> None:
-        """Lands all that has been read of partitions that we are about to lose."""
-        self._flush(partitions)
-        for partition in partitions:
-            if self._clock() > deadline:
-                log.warning("left to the next owner", partition=str(partition.id))
-                continue
-            partition.land_in_lake(all_of_it=True)
-        self._note(partitions)
-        self._commit(partitions, wait=True)
+    def _hand_over(self, partitions: Iterable[Partition]) -> bool:
+        work = [each.cut() for each in partitions if each.position > each.handed_over]
+        if work:
+            self._ods_stage.submit(partial(self._land, work))
+        return bool(work)
 
-    def _flush(self, partitions: list[Partition]) -> None:
-        slices = [
-            partition.slice() for partition in partitions if partition.position > partition.ods_next
-        ]
-        if not slices:
-            return
+    # 3. In the ODS stage --------------------------------------------------------------------------
+
+    def _land(self, work: Sequence[_Work]) -> None:
+        live = [each for each in work if not each.partition.lost]
         # After the poll: what was read before this answer is of the topic that we know.
-        self._look_at_topics({each.partition.topic for each in slices if each.records})
-        quarantined = self._ods.land(slices)
-        records = sum(len(each.records) for each in slices)
+        self._look_at_topics({each.slice.partition.topic for each in live if each.slice.records})
+        quarantined = self._ods.land([each.slice for each in live]) if live else 0
+        for each in live:
+            each.partition.ods_next = each.slice.next
+        records = sum(len(each.slice.records) for each in live)
         log.debug("landed", records=records, quarantined=quarantined)
-        for partition in partitions:
-            if partition.position > partition.ods_next:
-                partition.ods_next = partition.position
-                partition.pending = []
+        self._lake_stage.submit(partial(self._take, work))
 
     def _look_at_topics(self, topics: set[str]) -> None:
-        self._looked_at = self._clock()
         if not topics:
             return
         for topic, topic_id in self._ask_topic_ids(sorted(topics)).items():
@@ -315,31 +455,46 @@ class _Session:
                 self._ods.epoch(topic, topic_id)  # refuses it, unless it is an epoch of its own
                 raise FencedError(f"the topic {topic} has begun another epoch")
 
-    def _put(self, partitions: list[Partition]) -> None:
-        for partition in partitions:
-            partition.land_in_lake()
-        self._note(partitions)
+    # 4. In the lake stage -------------------------------------------------------------------------
 
-    def _note(self, partitions: list[Partition]) -> None:
-        claims = {
-            partition.id: partition.lake.confirmed
-            for partition in partitions
-            if partition.lake.confirmed is not None
-            and partition.lake.confirmed != self._noted.get(partition.id)
-        }
+    def _add_to_lake(self, opened: _Opened) -> None:
+        if not opened.partition.lost:
+            self._lake.add(opened.lake)
+            self._in_lake[opened.partition.id] = opened
+
+    def _take(self, work: Sequence[_Work]) -> None:
+        self._lake.take(each.slice for each in work if not each.partition.lost)
+        self._put()
+        self._budget.give(sum(each.bytes for each in work))
+
+    def _put(self) -> None:
+        self._lake.land()
+        self._publish()
+
+    def _take_from_lake(self, gone: Sequence[PartitionId]) -> None:
+        self._lake.forget(gone)
+        for each in gone:
+            self._in_lake.pop(each, None)
+
+    def _publish(self) -> None:
+        """Tells the others how far the lake has got."""
+        claims: dict[PartitionId, int] = {}
+        for where, (partition, lake) in self._in_lake.items():
+            partition.lake_next = lake.next_offset
+            if lake.confirmed is not None and lake.confirmed != partition.lake_claim:
+                partition.lake_claim = claims[where] = lake.confirmed
         if claims:
-            self._ods.note_lake(claims)
-            self._noted.update(claims)
+            self._ods_stage.submit(lambda: self._ods.note_lake(claims))
 
-    def _commit(self, partitions: list[Partition], *, wait: bool = False) -> None:
+    # 5. Commit a hint -----------------------------------------------------------------------------
+
+    def _commit(self, partitions: Iterable[Partition], *, wait: bool = False) -> None:
         offsets = []
-        for partition in partitions:
-            slower = min(partition.ods_next, partition.lake.next_offset)
-            if slower > partition.committed:
-                partition.committed = slower
-                offsets.append(
-                    ck.TopicPartition(partition.id.topic, partition.id.partition, slower)
-                )
+        for each in partitions:
+            slower = min(each.ods_next, each.lake_next)
+            if slower > each.committed:
+                each.committed = slower
+                offsets.append(ck.TopicPartition(each.id.topic, each.id.partition, slower))
         if not offsets:
             return
         try:
@@ -349,70 +504,3 @@ class _Session:
                 self._consumer.commit(offsets=offsets, asynchronous=True)
         except ck.KafkaException as failure:
             log.info("hint not committed", error=failure.args[0].str())
-
-    # Outages --------------------------------------------------------------------------------------
-
-    def _wait_out(self, step: Callable[[], None]) -> bool:
-        """Repeats a step that needs other systems until it succeeds; False where we are stopped.
-
-        Safe in Kafka's callbacks: the membership is kept by librdkafka's own thread.
-        """
-        with _Outage(self._clock) as outage:
-            while not self._stop.is_set():
-                try:
-                    step()
-                except OutageError as error:
-                    self._stop.wait(outage.pause(error))
-                else:
-                    return True
-        return False
-
-    def _poll_out(self, step: Callable[[], None]) -> None:
-        """Repeats a step until it succeeds or we are stopped; partitions pause, polling goes on."""
-        with _Outage(self._clock) as outage:
-            while not self._stop.is_set():
-                try:
-                    step()
-                except OutageError as error:
-                    until = self._clock() + outage.pause(error)
-                    while self._clock() < until and not self._stop.is_set():
-                        self._consumer.pause(self._consumer.assignment())
-                        self._poll()
-                else:
-                    break
-            if outage.error is not None:
-                self._consumer.resume(self._consumer.assignment())
-
-
-def _record(message: ck.Message) -> Record:
-    kind, timestamp = message.timestamp()
-    # The client's types allow text here, for what it sends; what it reads is bytes.
-    offset = cast(int, message.offset())
-    headers = cast(Headers | None, message.headers())
-    return Record(offset, timestamp, kind, message.key(), headers, message.value())
-
-
-class _Outage:
-    """Says once that it began and once that it is over, and how long to wait between tries."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self.error: OutageError | None = None
-        self._clock = clock
-        self._pause, self._longest = RETRY_S
-        self._since = clock()
-
-    def __enter__(self) -> "_Outage":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if self.error is not None and kind is None:
-            log.info("outage over", seconds=round(self._clock() - self._since, 1))
-
-    def pause(self, error: OutageError) -> float:
-        """Returns the seconds until the next try."""
-        if self.error is None:
-            self._since = self._clock()
-            log.error("outage", error=str(error), then="partitions pause until it is over")
-        self.error = error
-        seconds, self._pause = self._pause, min(self._pause * 2, self._longest)
-        return seconds

@@ -6,26 +6,32 @@ rejected for the same reason.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import get_args
+from operator import attrgetter
+from typing import Any, NamedTuple, get_args
 
 import msgspec
 
 from streaming.contracts import CONTRACTS, Envelope
 from streaming.records import Record
 
-EARLY = timedelta(minutes=5)
+Microseconds = int
+"""A point in time in microseconds since 1970, or a span: integers compare five times as fast."""
+
+EARLY: Microseconds = 5 * 60 * 1_000_000
 """An event may be this far ahead of its arrival; a collector's clock this far ahead of Kafka's."""
-STALE = timedelta(hours=24)
+STALE: Microseconds = 24 * 3600 * 1_000_000
 """An event that was not spooled may be this much older than its arrival."""
-ABSURD = timedelta(days=20)
+ABSURD: Microseconds = 20 * 24 * 3600 * 1_000_000
 """A collector's clock further behind Kafka's than this is not believed."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_FIRST_MS = (datetime(2, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
-_LAST_MS = (datetime(9999, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
+_MICROSECOND = timedelta(microseconds=1)
+_FIRST = (datetime(1, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND
+_LAST = (datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC) - _EPOCH) // _MICROSECOND
 _ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _NOT_ZERO = re.compile(rb"^[^eE]*[1-9]")
@@ -48,12 +54,13 @@ class Reason(StrEnum):
     """The database refused the record by itself; its message is the detail."""
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """A record that keeps its contract."""
+class Event(NamedTuple):
+    """A record that keeps its contract, and its times as integers."""
 
     envelope: Envelope
-    arrival: datetime
+    event_ts: Microseconds
+    gateway_ts: Microseconds | None
+    arrival: Microseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +70,20 @@ class Rejected:
     reason: Reason
     detail: str
     device_id: str | None = None
-    arrival: datetime | None = None
+    arrival: Microseconds | None = None
 
 
-def kafka_time(milliseconds: int) -> datetime:
-    """Returns a Kafka timestamp as a datetime, clamped to the years 2 to 9998."""
-    return _EPOCH + timedelta(milliseconds=min(max(milliseconds, _FIRST_MS), _LAST_MS))
+def kafka_time(milliseconds: int) -> Microseconds:
+    """Returns a Kafka timestamp, clamped to the years 1 to 9999."""
+    return min(max(milliseconds * 1000, _FIRST), _LAST)
 
 
-def arrival(gateway_ts: datetime | None, kafka_ts: datetime) -> datetime:
+def moment(microseconds: Microseconds) -> datetime:
+    """Returns a point in time within the years 1 to 9999 as a datetime."""
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def arrival(gateway_ts: Microseconds | None, kafka_ts: Microseconds) -> Microseconds:
     """Returns when an event arrived: by the collector, or by Kafka where that is unbelievable."""
     if gateway_ts is None or not (kafka_ts - ABSURD <= gateway_ts <= kafka_ts + EARLY):
         return kafka_ts
@@ -87,6 +99,7 @@ class Decoder:
         self._floats = tuple(
             field.name for field in msgspec.structs.fields(contract) if float in _types(field.type)
         )
+        self._values: Callable[[Envelope], Any] = attrgetter(*self._floats, "topic", "topic")
 
     def decode(self, record: Record) -> Event | Rejected | None:
         """Judges a record. None stands for a tombstone, which lands as it is."""
@@ -105,57 +118,48 @@ class Decoder:
             return Rejected(Reason.MALFORMED, str(error))
         except RecursionError:
             return Rejected(Reason.MALFORMED, "nested too deeply")
-        if b"\\u0000" in payload and _ESCAPED_NUL.search(payload):
+        if b"\\" in payload and _ESCAPED_NUL.search(payload):
             return Rejected(
                 Reason.UNSTORABLE, "an escaped NUL (\\u0000), which Postgres cannot hold"
             )
-        if name := self._underflow(envelope, payload):
+        if 0.0 in self._values(envelope) and (name := self._underflow(envelope, payload)):
             return Rejected(Reason.UNSTORABLE, f"a number too small for a double - at `$.{name}`")
-        for name in ("event_ts", "gateway_ts"):
-            if not _in_range(getattr(envelope, name)):
-                return Rejected(
-                    Reason.CONTRACT, f"not in the years 1 to 9999 of UTC - at `$.{name}`"
-                )
-        if record.key is None or record.key != envelope.device_id.encode():
-            return Rejected(Reason.KEY_MISMATCH, _key_detail(record.key, envelope.device_id))
-        return _judge_clock(envelope, arrival(envelope.gateway_ts, kafka_time(record.timestamp)))
+        event_ts = (envelope.event_ts - _EPOCH) // _MICROSECOND
+        if not _FIRST <= event_ts <= _LAST:
+            return _out_of_range("event_ts")
+        gateway_ts = None
+        if envelope.gateway_ts is not None:
+            gateway_ts = (envelope.gateway_ts - _EPOCH) // _MICROSECOND
+            if not _FIRST <= gateway_ts <= _LAST:
+                return _out_of_range("gateway_ts")
+        device_id = envelope.device_id
+        if record.key != device_id.encode():
+            return Rejected(Reason.KEY_MISMATCH, _key_detail(record.key, device_id))
+        arrived = arrival(gateway_ts, kafka_time(record.timestamp))
+        early = event_ts - arrived > EARLY
+        if early or (arrived - event_ts > STALE and not envelope.spooled):
+            words = "ahead of" if early else "older than 24 h before"
+            told = f"event_ts {envelope.event_ts.isoformat()} is {words} arrival "
+            return Rejected(
+                Reason.CLOCK_FAULT, told + moment(arrived).isoformat(), device_id, arrived
+            )
+        return Event(envelope, event_ts, gateway_ts, arrived)
 
     def _underflow(self, envelope: Envelope, payload: bytes) -> str | None:
         """Returns a field that is zero only as a double, not as written: Postgres refuses it."""
         zeros = [name for name in self._floats if getattr(envelope, name) == 0.0]
-        written = _FIELDS.decode(payload) if zeros else {}
+        written = _FIELDS.decode(payload)
         return next(
             (name for name in zeros if _NOT_ZERO.search(bytes(written.get(name, b"")))), None
         )
-
-
-def _judge_clock(envelope: Envelope, arrived: datetime) -> Event | Rejected:
-    early = envelope.event_ts - arrived > EARLY
-    stale = not envelope.spooled and arrived - envelope.event_ts > STALE
-    if early or stale:
-        words = "ahead of" if early else "older than 24 h before"
-        return Rejected(
-            Reason.CLOCK_FAULT,
-            f"event_ts {envelope.event_ts.isoformat()} is {words} arrival {arrived.isoformat()}",
-            envelope.device_id,
-            arrived,
-        )
-    return Event(envelope, arrived)
 
 
 def _key_detail(key: bytes | None, device_id: str) -> str:
     return "no key" if key is None else f"key {key[:128]!r} is not device_id {device_id!r}"
 
 
-def _in_range(moment: datetime | None) -> bool:
-    """Returns whether a moment near the years 1 or 9999 is still within them in UTC."""
-    if moment is None or moment.tzinfo is UTC:
-        return True
-    try:
-        moment.astimezone(UTC)
-    except OverflowError:
-        return False
-    return True
+def _out_of_range(name: str) -> Rejected:
+    return Rejected(Reason.CONTRACT, f"not in the years 1 to 9999 of UTC - at `$.{name}`")
 
 
 def _types(annotation: object) -> set[object]:

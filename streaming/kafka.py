@@ -1,7 +1,7 @@
 """The Kafka side of landing: a consumer that cannot skip, and what a broker can be asked."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import confluent_kafka as ck
 from confluent_kafka.admin import AdminClient
@@ -11,6 +11,8 @@ from streaming.errors import FatalError, OutageError
 from streaming.settings import KafkaSettings
 
 ANSWER_WITHIN_S = 10.0
+Where = tuple[str, int]
+"""A partition as Kafka names it: topic and number."""
 LOGGER = logging.getLogger("librdkafka")
 """Where the Kafka library's own words go; without one it writes to stderr as it likes."""
 
@@ -33,27 +35,37 @@ _PASSING = frozenset(
 )
 
 
-def consumer_config(settings: KafkaSettings) -> dict[str, str | int | float | bool]:
+def consumer_config(
+    settings: KafkaSettings, queue_bytes: int = 16_000_000
+) -> dict[str, str | int | float | bool]:
     """Returns the properties of the landing consumer.
 
     The offsets to begin at come from the sinks, so librdkafka may neither commit nor reset them:
     `auto.offset.reset` is `error`, and only what is committed in a transaction is read.
+
+    Args:
+        settings: The broker and the group.
+        queue_bytes: What may wait in the client's own queue.
     """
+    # A consumer that died gives its partitions to the next within 10 s, not 45: librdkafka's own
+    # thread beats, so no work of ours can be too slow for it. The new protocol's broker decides.
+    classic: dict[str, str | int] = {
+        "partition.assignment.strategy": "cooperative-sticky",
+        "session.timeout.ms": 10_000,
+    }
     return {
         **settings.client(),
+        **(classic if settings.group_protocol == "classic" else {}),
+        "group.protocol": settings.group_protocol,
         "group.id": settings.group_id,
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
         "auto.offset.reset": "error",
         "enable.partition.eof": True,
         "isolation.level": "read_committed",
-        "partition.assignment.strategy": "cooperative-sticky",
         "check.crcs": True,
-        # A consumer that died gives its partitions to the next within 10 s, not 45: librdkafka's
-        # own thread beats, so no work of ours can be too slow for it.
-        "session.timeout.ms": 10_000,
         "fetch.queue.backoff.ms": 5,  # 1000, the default, halves the rate
-        "queued.max.messages.kbytes": 65_536,
+        "queued.max.messages.kbytes": max(queue_bytes // 1024, 1),
     }
 
 
@@ -113,23 +125,19 @@ def topic_ids(
     return found
 
 
-def log_start(consumer: ck.Consumer, topic: str, partition: int) -> int:
-    """Returns the first offset that the broker still has.
+def log_starts(
+    settings: KafkaSettings, wanted: Iterable[Where], admin: AdminClient | None = None
+) -> dict[Where, int]:
+    """Returns the first offset that the broker still has of each partition.
 
     Raises:
         OutageError: The broker does not answer.
     """
-    try:
-        low, _ = consumer.get_watermark_offsets(
-            ck.TopicPartition(topic, partition), timeout=ANSWER_WITHIN_S
-        )
-    except ck.KafkaException as failure:
-        raise_typed(failure.args[0], f"asking for the start of {topic}[{partition}]")
-        raise
-    return int(low)
+    earliest = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
+    return _offsets(admin or admin_client(settings), wanted, earliest)
 
 
-def log_ends(settings: KafkaSettings, topics: Sequence[str]) -> dict[tuple[str, int], int]:
+def log_ends(settings: KafkaSettings, topics: Sequence[str]) -> dict[Where, int]:
     """Returns the last stable offset of every partition of the topics.
 
     Raises:
@@ -137,23 +145,27 @@ def log_ends(settings: KafkaSettings, topics: Sequence[str]) -> dict[tuple[str, 
         OutageError: The broker does not answer.
     """
     admin = admin_client(settings)
-    wanted = {
-        ck.TopicPartition(topic, partition): OffsetSpec.latest()  # type: ignore[no-untyped-call]
+    wanted = [
+        (topic, partition)
         for topic, partitions in partitions_of(admin, settings, topics).items()
         for partition in partitions
-    }
+    ]
+    return _offsets(admin, wanted, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+
+
+def _offsets(admin: AdminClient, wanted: Iterable[Where], which: OffsetSpec) -> dict[Where, int]:
     futures = admin.list_offsets(
-        wanted,
+        {ck.TopicPartition(*where): which for where in wanted},
         isolation_level=ck.IsolationLevel.READ_COMMITTED,
         request_timeout=ANSWER_WITHIN_S,
     )
-    ends: dict[tuple[str, int], int] = {}
+    found: dict[Where, int] = {}
     for where, future in futures.items():
         try:
-            ends[where.topic, where.partition] = future.result(timeout=ANSWER_WITHIN_S + 5).offset
+            found[where.topic, where.partition] = future.result(timeout=ANSWER_WITHIN_S + 5).offset
         except ck.KafkaException as failure:
-            raise_typed(failure.args[0], f"asking for the end of {where.topic}[{where.partition}]")
-    return ends
+            raise_typed(failure.args[0], f"asking for an end of {where.topic}[{where.partition}]")
+    return found
 
 
 def partitions_of(

@@ -111,9 +111,48 @@ def _hour(timestamp: int) -> datetime:
     return datetime.fromtimestamp(min(timestamp, last) / 1000, UTC)
 
 
-def encode(partition: PartitionId, records: Sequence[Record]) -> bytes:
-    """Returns records of one partition as a Parquet file."""
-    columns: list[Any] = list(zip(*records, strict=True)) or [()] * len(Record._fields)
+class FileWriter:
+    """Writes records of one partition as a Parquet file in memory, row group by row group."""
+
+    def __init__(self, partition: PartitionId) -> None:
+        self.greatest_timestamp = -(2**63)
+        self._partition = partition
+        self._buffer = pa.BufferOutputStream()
+        self._writer: pq.ParquetWriter | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes written so far."""
+        return 0 if self._writer is None else int(self._buffer.tell())
+
+    def write(self, records: Sequence[Record]) -> None:
+        """Writes a row group; of no records, nothing."""
+        if records:
+            self._open().write_table(_table(self._partition, records))
+            greatest = max(record.timestamp for record in records)
+            self.greatest_timestamp = max(self.greatest_timestamp, greatest)
+
+    def close(self) -> bytes:
+        """Returns the file."""
+        self._open().close()
+        body: bytes = self._buffer.getvalue().to_pybytes()
+        return body
+
+    def _open(self) -> pq.ParquetWriter:
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(
+                self._buffer,
+                SCHEMA,
+                compression="zstd",
+                compression_level=1,
+                use_dictionary=["topic", "key"],
+                write_statistics=["offset", "kafka_ts"],
+            )
+        return self._writer
+
+
+def _table(partition: PartitionId, records: Sequence[Record]) -> pa.Table:
+    columns: list[Any] = list(zip(*records, strict=True))
     offsets, timestamps, timestamp_types, keys, headers, payloads = columns
     count = len(records)
     fields = [
@@ -127,16 +166,7 @@ def encode(partition: PartitionId, records: Sequence[Record]) -> bytes:
         pa.array([_headers(each) for each in headers], SCHEMA.field("headers").type),
         pa.array(payloads, pa.binary()),
     ]
-    buffer = io.BytesIO()
-    pq.write_table(
-        pa.Table.from_arrays(fields, schema=SCHEMA),
-        buffer,
-        compression="zstd",
-        compression_level=1,
-        use_dictionary=["topic", "key"],
-        write_statistics=["offset", "kafka_ts"],
-    )
-    return buffer.getvalue()
+    return pa.Table.from_arrays(fields, schema=SCHEMA)
 
 
 def _headers(headers: Any) -> list[dict[str, Any]] | None:

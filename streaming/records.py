@@ -1,5 +1,6 @@
 """Records and partitions as the sinks see them."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -33,6 +34,15 @@ class Record(NamedTuple):
     payload: bytes | None
 
 
+RECORD_BYTES = 300
+"""About what a record takes in memory beyond its payload."""
+
+
+def size(records: Sequence[Record]) -> int:
+    """Returns about how many bytes some records take in memory."""
+    return RECORD_BYTES * len(records) + sum(len(each.payload or b"") for each in records)
+
+
 @dataclass(frozen=True, slots=True)
 class Slice:
     """All records of a partition in the offsets [start, next), in order; gaps are legal."""
@@ -41,3 +51,14 @@ class Slice:
     start: int
     next: int
     records: Sequence[Record]
+
+    def since(self, offset: int) -> "Slice":
+        """Returns the part that begins at an offset, which is not beyond `next`."""
+        if offset <= self.start:
+            return self
+        return Slice(self.partition, offset, self.next, self.records[index(self.records, offset) :])
+
+
+def index(records: Sequence[Record], offset: int) -> int:
+    """Returns how many of some records, in order, lie below an offset."""
+    return bisect_left(records, offset, key=lambda record: record.offset)

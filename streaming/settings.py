@@ -20,6 +20,7 @@ class KafkaSettings(_Section):
 
     bootstrap_servers: str
     group_id: str = "fleetpulse-landing"
+    group_protocol: Literal["classic", "consumer"] = "classic"
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
     sasl_username: str | None = None
@@ -125,10 +126,16 @@ class LandingSettings(_Section):
     topics: tuple[str, ...] = tuple(CONTRACTS)
     flush_interval_s: Seconds = 0.5
     flush_max_records: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
-    file_max_mb: Annotated[float, Field(gt=0, le=1024)] = 64
+    max_buffer_mb: Annotated[float, Field(ge=8, le=65_536)] = 128
+    file_max_mb: Annotated[float, Field(gt=0, le=1024)] = 16
     file_max_age_s: Seconds = 300
     file_silence_s: Seconds = 60
     stop_within_s: Seconds = 20
+
+    @property
+    def max_buffer_bytes(self) -> int:
+        """What may wait in memory: a quarter unread, a quarter for the ODS, half for the lake."""
+        return int(self.max_buffer_mb * 1_000_000)
 
     @field_validator("topics")
     @classmethod

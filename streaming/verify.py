@@ -269,7 +269,7 @@ class _Log:
             },
             logger=kafka.LOGGER,
         )
-        self.start = kafka.log_start(self._consumer, topic, partition)
+        self.start = kafka.log_starts(settings, [(topic, partition)])[topic, partition]
         self.end = end
         self._position = self.start
         self._waiting: list[int] = []

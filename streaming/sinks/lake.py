@@ -1,27 +1,37 @@
 """The lake sink: each partition is a chain of claims, and each claim one immutable object.
 
 A claim {start, next, key} is put if absent at the key of its start and never deleted; then its
-object is put if absent at the claimed key. Whoever finds a claim adopts it, whatever its own cut
-would have been. So of two writers, one a zombie, both write the same chain:
+object is put if absent at the claimed key. So of two writers, one a zombie, both write the same
+chain:
 
-1. read the last claim and confirm its object, writing it where it is absent;
-2. claim [next, cut) with a cut that the ODS has passed; lost: read the winner's claim, adopt it;
+1. read the last claim; where its object is absent, write it from what the ODS has, and so on up to
+   all that the ODS has;
+2. claim [next, cut); whoever finds another's claim there is fenced, and begins at 1;
 3. write the object with exactly the claim's records; lost: it is there already, with the same.
+
+Only what the ODS has landed is handed to this sink, so no claim passes the ODS. Records wait in
+memory as finished row groups, compressed, until their file closes.
 
 An unknown outcome raises `OutageError`; calling again goes on at the same step.
 """
 
 import time
-from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import attrgetter
 from typing import NamedTuple
 
 from streaming import lake_files
-from streaming.errors import FatalError
-from streaming.lake_files import Claim
+from streaming.errors import FatalError, FencedError
+from streaming.lake_files import HOUR_MS, Claim, FileWriter
 from streaming.object_store import ObjectStore
-from streaming.records import PartitionId, Record
+from streaming.records import PartitionId, Record, Slice, index, size
 from streaming.settings import LandingSettings
+
+ROW_GROUP_BYTES = 4_000_000
+"""What waits of a partition's records until it is compressed as a row group."""
+
+_TIMESTAMP = attrgetter("timestamp")
 
 
 class Tail(NamedTuple):
@@ -37,17 +47,27 @@ class Tail(NamedTuple):
 
 
 class LakeSink:
-    """Opens the partitions of the lake."""
+    """Lands slices in the lake, file by file. To be used by one thread at a time.
+
+    Args:
+        store: The lake.
+        settings: When a file closes.
+        max_bytes: Memory for what waits in open files; the largest closes early.
+        clock: Seconds, for the age of files.
+    """
 
     def __init__(
         self,
         store: ObjectStore,
         settings: LandingSettings,
+        max_bytes: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._settings = settings
+        self._max_bytes = max_bytes
         self._clock = clock
+        self._partitions: dict[PartitionId, LakePartition] = {}
 
     def prepare(self) -> None:
         """Keeps the schema beside the data; also finds out early whether the store answers.
@@ -63,19 +83,77 @@ class LakeSink:
         """Returns the offset where a partition's chain begins, or None where there is none yet."""
         return next(_claim_starts(self._store, partition), None)
 
-    def open(self, partition: PartitionId, start_offset: int, hint: int | None) -> "LakePartition":
-        """Reads the end of a partition's chain.
+    def open(
+        self,
+        partition: PartitionId,
+        start_offset: int,
+        hint: int | None,
+        read: Callable[[int], Slice],
+    ) -> "LakePartition":
+        """Brings a partition up to all that the ODS has of it. `add` then takes what comes after.
 
         Args:
             partition: The partition.
             start_offset: Where the chain begins if it does not exist yet.
             hint: Start of a claim known to be complete, from which the end is looked for.
+            read: Returns what the ODS has from an offset on, in parts; an empty slice at its end.
 
         Raises:
             FatalError: The claim of the hint is gone: the lake has lost objects.
+            OutageError: Open it again.
         """
         tail = read_tail(self._store, partition, start_offset, hint)
-        return LakePartition(self._store, self._settings, self._clock, partition, tail)
+        opened = LakePartition(self._store, self._settings, self._clock, partition, tail)
+        while (each := read(opened.taken)).next > opened.taken:
+            opened.take(each)
+            opened.land()
+        return opened
+
+    def add(self, opened: "LakePartition") -> None:
+        """Takes the slices of this partition from now on."""
+        self._partitions[opened.partition] = opened
+
+    def take(self, slices: Iterable[Slice]) -> None:
+        """Takes slices that the ODS has landed; what the lake has already is dropped.
+
+        Raises:
+            FatalError: A slice leaves out offsets that the lake has not got.
+        """
+        for each in slices:
+            self._partitions[each.partition].take(each)
+
+    def land(self) -> None:
+        """Puts the files that are due in the lake.
+
+        Raises:
+            FencedError: Another writer has claimed otherwise; nothing more of ours is written.
+            OutageError: The outcome of a write is unknown; call again.
+            FatalError: The lake holds something else than the protocol allows.
+        """
+        for partition in self._partitions.values():
+            partition.land()
+        by_size = sorted(self._partitions.values(), key=lambda each: -each.held)
+        for largest in by_size:
+            if self.held <= self._max_bytes:
+                break
+            largest.land(all_of_it=True)
+
+    def close(self, partitions: Sequence[PartitionId]) -> None:
+        """Puts all that was taken of these partitions in the lake, and forgets them; see `land`."""
+        for each in partitions:
+            if partition := self._partitions.get(each):
+                partition.land(all_of_it=True)
+        self.forget(partitions)
+
+    def forget(self, partitions: Iterable[PartitionId]) -> None:
+        """Throws away what was taken of these partitions and is not in the lake yet."""
+        for each in partitions:
+            self._partitions.pop(each, None)
+
+    @property
+    def held(self) -> int:
+        """Bytes that wait in memory."""
+        return sum(partition.held for partition in self._partitions.values())
 
 
 def read_tail(
@@ -129,114 +207,137 @@ class LakePartition:
         tail: Tail,
     ) -> None:
         self.partition = partition
-        self.next_offset, self._claim, self.confirmed = tail
+        self.next_offset, self._claimed, self.confirmed = tail
+        self.taken = self.next_offset
+        self._adopted = self._claimed  # the open file is to hold exactly this
         self._store = store
         self._settings = settings
         self._clock = clock
-        self._records: list[Record] = []
-        self._hour_ends: list[int] = []  # offsets of records that begin a later hour
-        self._hour = -(2**63)
-        self._bytes = 0
+        self._file_max_bytes = settings.file_max_mb * 1_000_000
+        self._closed: deque[tuple[Claim, bytes]] = deque()
+        self._file = FileWriter(partition)
+        self._start = self.next_offset
+        self._tail: list[Record] = []
+        self._tail_bytes = 0
+        self._end = 0  # behind the last record of the open file
+        self._hour_end = 0
         self._first_at = self._last_at = 0.0
 
-    def append(self, record: Record) -> None:
-        """Takes the next record; what lies below the confirmed offset is there already."""
-        if record.offset < self.next_offset:
-            return
-        self._last_at = self._clock()
-        hour = record.timestamp // lake_files.HOUR_MS
-        if not self._records:
-            self._first_at = self._last_at
-            self._hour = hour
-        elif hour > self._hour:
-            self._hour_ends.append(record.offset)
-            self._hour = hour
-        self._records.append(record)
-        self._bytes += len(record.payload or b"") + 64
+    @property
+    def held(self) -> int:
+        """Bytes that wait in memory."""
+        closed = sum(len(body) for _, body in self._closed)
+        return self._file.size + self._tail_bytes + closed
 
-    def land(self, landed: int, *, all_of_it: bool = False) -> None:
+    def take(self, each: Slice) -> None:
+        """Takes the next slice; what lies below what was taken already is dropped.
+
+        Raises:
+            FatalError: The slice leaves out offsets.
+        """
+        if each.start > self.taken:
+            raise FatalError(
+                f"the lake was handed {self.partition} from offset {each.start} on and has it only "
+                f"up to {self.taken}"
+            )
+        records = each.since(min(self.taken, each.next)).records
+        self.taken = max(self.taken, each.next)
+        if self._adopted is not None:
+            inside = index(records, self._adopted.next)
+            self._append(records[:inside])
+            records = records[inside:]
+            if self.taken < self._adopted.next:
+                return
+            self._close(self._adopted)
+            self._adopted = None
+        while records:
+            inside = self._in_same_hour(records)
+            self._append(records[:inside])
+            records = records[inside:]
+            if records or self._file.size >= self._file_max_bytes:
+                self._close_file()
+
+    def land(self, *, all_of_it: bool = False) -> None:
         """Puts the files that are due in the lake.
 
         Args:
-            landed: All records below are in the ODS and have been appended here: no claim
-                passes it, and no object is written that would need more.
             all_of_it: Close the open file too, whatever its age and size.
 
         Raises:
+            FencedError: Another writer has claimed otherwise.
             OutageError: The outcome of a write is unknown; call again.
             FatalError: The lake holds something else than the protocol allows.
         """
-        while claim := self._claim or self._make_claim(landed, all_of_it):
-            self._claim = claim
-            if claim.next > landed:
-                return  # adopted, and longer than what we have yet
-            records = self._records[: self._index(claim.next)]
-            self._store.put_if_absent(claim.key, lake_files.encode(self.partition, records))
-            self._drop(claim.next)
-            self.next_offset, self.confirmed, self._claim = claim.next, claim.start, None
+        if self._is_due(all_of_it):
+            self._close_file()
+        while self._closed:
+            claim, body = self._closed[0]
+            if self._claimed is None:
+                self._make(claim)
+                self._claimed = claim
+            self._store.put_if_absent(claim.key, body)
+            self._closed.popleft()
+            self.next_offset, self.confirmed, self._claimed = claim.next, claim.start, None
 
-    def fill(self, read: Callable[[int], Sequence[Record]], end: int) -> None:
-        """Takes what Kafka no longer has from the ODS, and lands what is due of it.
-
-        Args:
-            read: Returns the next records from an offset on that the ODS has; none at its end.
-            end: Where Kafka's log begins; the ODS has all that is below.
-
-        Raises:
-            OutageError: The outcome of a write is unknown; open the partition again.
-            FatalError: The lake holds something else than the protocol allows.
-        """
-        start = self.next_offset
-        while start < end:
-            records = read(start)
-            for record in records:
-                if record.offset < end:
-                    self.append(record)
-            start = min(records[-1].offset + 1, end) if records else end
-            self.land(start)
-
-    def _make_claim(self, landed: int, all_of_it: bool) -> Claim | None:
-        cut = self._cut(landed, all_of_it)
-        if cut is None:
-            return None
-        records = self._records[: self._index(cut)]
-        greatest = max(record.timestamp for record in records)
-        key = lake_files.data_key(self.partition, self.next_offset, greatest)
-        claim = Claim(self.next_offset, cut, key)
+    def _make(self, claim: Claim) -> None:
         name = lake_files.claim_key(self.partition, claim.start)
         if self._store.put_if_absent(name, claim.encode()):
-            return claim
+            return
         found = read_claim(self._store, self.partition, claim.start)
         if found is None or found.start != claim.start:
             raise FatalError(f"the lake's claim {name} was there, and is not, or is of {found}")
-        return found
+        if found != claim:
+            raise FencedError(
+                f"another writer has claimed {self.partition} from offset {claim.start} to "
+                f"{found.next}, we would have to {claim.next}"
+            )
 
-    def _cut(self, landed: int, all_of_it: bool) -> int | None:
-        """Returns where the first file ends that is due, or None."""
-        if self._hour_ends and self._hour_ends[0] <= landed:
-            return self._hour_ends[0]
-        if not self._records or self._records[0].offset >= landed:
-            return None
+    def _in_same_hour(self, records: Sequence[Record]) -> int:
+        """Returns how many of some records belong to the open file: up to a later hour."""
+        if not self._is_open:
+            self._hour_end = (records[0].timestamp // HOUR_MS + 1) * HOUR_MS
+        end = self._hour_end
+        if max(map(_TIMESTAMP, records)) < end:
+            return len(records)
+        return next(number for number, each in enumerate(records) if each.timestamp >= end)
+
+    @property
+    def _is_open(self) -> bool:
+        return self._end > self._start
+
+    def _is_due(self, all_of_it: bool) -> bool:
+        if not self._is_open or self._adopted is not None:
+            return False
         now = self._clock()
-        due = (
+        return (
             all_of_it
-            or self._bytes >= self._settings.file_max_mb * 1_000_000
             or now - self._first_at >= self._settings.file_max_age_s
             or now - self._last_at >= self._settings.file_silence_s
         )
-        if not due:
-            return None
-        last = self._records[min(self._index(landed), len(self._records)) - 1]
-        return last.offset + 1
 
-    def _drop(self, below: int) -> None:
-        index = self._index(below)
-        gone, self._records = self._records[:index], self._records[index:]
-        self._bytes -= sum(len(record.payload or b"") + 64 for record in gone)
-        if self._records:
-            self._first_at = self._clock()
-            below = self._records[0].offset  # the first record left ends no file, even behind a gap
-        self._hour_ends = [offset for offset in self._hour_ends if offset > below]
+    def _append(self, records: Sequence[Record]) -> None:
+        if not records:
+            return
+        self._last_at = self._clock()
+        if not self._is_open:
+            self._first_at = self._last_at
+        self._end = records[-1].offset + 1
+        self._tail += records
+        self._tail_bytes += size(records)
+        if self._tail_bytes >= min(ROW_GROUP_BYTES, self._file_max_bytes):
+            self._write_tail()
 
-    def _index(self, offset: int) -> int:
-        return bisect_left(self._records, offset, key=lambda record: record.offset)
+    def _write_tail(self) -> None:
+        self._file.write(self._tail)
+        self._tail, self._tail_bytes = [], 0
+
+    def _close_file(self) -> None:
+        self._write_tail()
+        key = lake_files.data_key(self.partition, self._start, self._file.greatest_timestamp)
+        self._close(Claim(self._start, self._end, key))
+
+    def _close(self, claim: Claim) -> None:
+        self._write_tail()
+        self._closed.append((claim, self._file.close()))
+        self._file = FileWriter(self.partition)
+        self._start = claim.next

@@ -1,10 +1,10 @@
 """The ODS sink: rows, quarantine and next offsets of a flush, in one transaction.
 
-1. Move each partition's `next_offset` by compare-and-set: whoever finds another value aborts,
-   and a zombie that comes later waits on these rows.
-2. COPY the events and tombstones into their landing tables.
+1. Lock the partitions' rows and compare their `next_offset`: whoever finds another value aborts,
+   and a zombie that comes later waits here.
+2. COPY the events and tombstones into their landing tables, decoding while the server works.
 3. COPY the rejected into quarantine.
-4. Commit.
+4. Move the offsets, commit.
 
 A record that the database refuses by itself, against all that `decoding` checks, is found by
 halving and goes to quarantine with the database's words; a failing database is an outage.
@@ -12,9 +12,9 @@ halving and goes to quarantine with the database's words; a failing database is 
 
 import base64
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
 import orjson
@@ -22,7 +22,7 @@ import psycopg
 from psycopg import sql
 
 from streaming import pgcopy
-from streaming.decoding import Decoder, Event, Reason, Rejected, kafka_time
+from streaming.decoding import Decoder, Microseconds, Reason, Rejected, kafka_time, moment
 from streaming.errors import FatalError, FencedError, OutageError
 from streaming.records import Headers, PartitionId, Record, Slice
 
@@ -30,6 +30,9 @@ _LANDING = ("epoch", "partition", "offset", "kafka_ts", "kafka_ts_type", "key", 
             "payload", "device_id", "site_id", "event_ts", "gateway_ts")  # fmt: skip
 _QUARANTINE = ("epoch", "partition", "offset", "kafka_ts", "kafka_ts_type", "key", "headers",
                "topic", "payload", "reason", "detail", "device_id", "arrival_ts")  # fmt: skip
+_CHUNK = 1_000
+"""Rows sent at a time: while the server stores one chunk, the next is decoded."""
+_DAY_MS = 86_400_000
 _DAYS_BEHIND, _DAYS_AHEAD = 400, 1
 """Days around today that get a partition of their own; others go to the default partition."""
 
@@ -48,6 +51,19 @@ def table_of(topic: str) -> str:
     return topic.replace(".", "_")
 
 
+@dataclass(slots=True)
+class _Copied:
+    """What a COPY of events has left over: rows for quarantine, and the largest times seen."""
+
+    rejected: list[bytes] = field(default_factory=list)
+    latest: dict[PartitionId, Microseconds] = field(default_factory=dict)
+
+    def add(self, other: "_Copied") -> None:
+        self.rejected += other.rejected
+        for partition, seen in other.latest.items():
+            self.latest[partition] = max(seen, self.latest.get(partition, seen))
+
+
 class OdsSink:
     """Lands slices in Postgres. One connection, opened when needed and again after an outage."""
 
@@ -55,7 +71,7 @@ class OdsSink:
         self._url = url
         self._connection: psycopg.Connection | None = None
         self._decoders: dict[str, Decoder] = {}
-        self._days: set[tuple[str, date]] = set()
+        self._days: set[tuple[str, int]] = set()
 
     def epoch(self, topic: str, topic_id: str) -> int:
         """Returns the topic's epoch.
@@ -107,21 +123,21 @@ class OdsSink:
             OutageError: The database cannot do it now, or its answer was lost: the caller reads
                 the offsets again before it goes on.
         """
-        flush = _Flush()
         now = datetime.now(UTC)
+        by_topic: dict[str, list[Slice]] = defaultdict(list)
         for each in slices:
-            decoder = self._decoders.get(each.partition.topic)
-            if decoder is None:
-                decoder = self._decoders[each.partition.topic] = Decoder(each.partition.topic)
-            flush.add(each, decoder, now)
-        self._ensure_days(flush.days, now.date())
+            by_topic[each.partition.topic].append(each)
+        self._ensure_days(by_topic, now.date())
+        ceiling = (now - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+        copied = _Copied()
         with self._transaction() as connection:
-            self._move(connection, slices, flush.max_event_ts)
-            for topic, rows in flush.rows.items():
-                flush.rejected += _copy_isolating(connection, topic, rows)
-            if flush.rejected:
-                _copy(connection, "quarantine", _QUARANTINE, flush.rejected)
-        return len(flush.rejected)
+            _lock(connection, slices)
+            for topic, of_topic in by_topic.items():
+                copied.add(self._copy_isolating(connection, topic, of_topic))
+            if copied.rejected:
+                _copy(connection, "quarantine", _QUARANTINE, [b"".join(copied.rejected)])
+            _move(connection, slices, copied.latest, ceiling)
+        return len(copied.rejected)
 
     def note_lake(self, claims: dict[PartitionId, int]) -> None:
         """Remembers complete claims: where recovery begins to read the lake's chain."""
@@ -132,29 +148,35 @@ class OdsSink:
                 [(start, *partition) for partition, start in sorted(claims.items())],
             )
 
-    def read(self, partition: PartitionId, start: int, limit: int) -> list[Record]:
-        """Returns the records that have landed, quarantined ones included, as they came.
+    def read(self, partition: PartitionId, start: int, end: int, limit: int) -> Slice:
+        """Returns what has landed in [start, end), quarantined records included, as they came.
 
-        A timestamp beyond Postgres' range comes back as the nearest that Python can hold.
+        Args:
+            partition: The partition.
+            start: The first offset.
+            end: All that is below has landed.
+            limit: At most so many records; then the slice ends before `end`.
         """
         query = sql.SQL(
             'select "offset", kafka_ts, kafka_ts_type, key, headers, payload from ('
             ' select "offset", kafka_ts, kafka_ts_type, key, headers::text,'
             "  convert_to(payload::text, 'UTF8') as payload from landing.{table}"
-            '  where epoch = %(epoch)s and "partition" = %(partition)s and "offset" >= %(start)s'
+            '  where epoch = %(epoch)s and "partition" = %(partition)s'
+            '  and "offset" >= %(start)s and "offset" < %(end)s'
             ' union all select "offset", kafka_ts, kafka_ts_type, key, headers::text, payload'
             "  from landing.quarantine where topic = %(topic)s and epoch = %(epoch)s"
-            '  and "partition" = %(partition)s and "offset" >= %(start)s'
+            '  and "partition" = %(partition)s and "offset" >= %(start)s and "offset" < %(end)s'
             ') landed order by "offset" limit %(limit)s'
         ).format(table=sql.Identifier(table_of(partition.topic)))
+        bounds = {**partition._asdict(), "start": start, "end": end, "limit": limit}
         with self._transaction() as connection:
-            rows = connection.execute(
-                query, {**partition._asdict(), "start": start, "limit": limit}
-            ).fetchall()
-        return [
+            rows = connection.execute(query, bounds).fetchall()
+        records = [
             Record(offset, _milliseconds(moment), kind, key, _read_headers(headers), payload)
             for offset, moment, kind, key, headers, payload in rows
         ]
+        stop = records[-1].offset + 1 if len(records) == limit else max(start, end)
+        return Slice(partition, start, stop, records)
 
     def close(self) -> None:
         """Ends the connection."""
@@ -162,33 +184,53 @@ class OdsSink:
             self._connection.close()
             self._connection = None
 
-    def _move(
-        self,
-        connection: psycopg.Connection,
-        slices: Sequence[Slice],
-        max_event_ts: dict[PartitionId, datetime],
-    ) -> None:
-        with connection.cursor() as cursor:
-            for each in sorted(slices, key=lambda each: each.partition):  # no deadlocks
-                cursor.execute(
-                    "update landing.offsets set next_offset = %s, moved_at = now(),"
-                    " max_event_ts = greatest(max_event_ts, %s)"
-                    ' where topic = %s and epoch = %s and "partition" = %s and next_offset = %s',
-                    [each.next, max_event_ts.get(each.partition), *each.partition, each.start],
-                )
-                if cursor.rowcount != 1:
-                    raise FencedError(
-                        f"the ODS is no longer at offset {each.start} of {each.partition}: "
-                        "another consumer has landed it"
-                    )
+    def _copy_isolating(
+        self, connection: psycopg.Connection, topic: str, slices: Sequence[Slice]
+    ) -> _Copied:
+        """Copies events; what the database refuses by itself is left over for quarantine."""
+        count = sum(len(each.records) for each in slices)
+        copied = _Copied()
+        if not count:
+            return copied
+        try:
+            with connection.transaction():
+                chunks = self._rows(topic, slices, copied)
+                _copy(connection, table_of(topic), _LANDING, chunks)
+        except psycopg.DataError as error:
+            copied = _Copied()
+            if count == 1:
+                each = next(each for each in slices if each.records)
+                refused = Rejected(Reason.REFUSED, _words(error))
+                copied.rejected.append(_quarantine_row(each.partition, each.records[0], refused))
+            else:
+                for half in _halves(slices, count // 2):
+                    copied.add(self._copy_isolating(connection, topic, half))
+        return copied
 
-    def _ensure_days(self, days: set[tuple[str, date]], today: date) -> None:
+    def _rows(self, topic: str, slices: Sequence[Slice], copied: _Copied) -> Iterator[bytes]:
+        """Yields chunks of landing rows; the rejected and the largest times go to `copied`."""
+        decoder = self._decoders.get(topic)
+        if decoder is None:
+            decoder = self._decoders[topic] = Decoder(topic)
+        for each in slices:
+            for start in range(0, len(each.records), _CHUNK):
+                records = each.records[start : start + _CHUNK]
+                yield _landing_rows(each.partition, records, decoder, copied)
+
+    def _ensure_days(self, by_topic: dict[str, list[Slice]], today: date) -> None:
         first, last = today - timedelta(_DAYS_BEHIND), today + timedelta(_DAYS_AHEAD)
-        for table, day in sorted(days - self._days):
+        days = {
+            (topic, record.timestamp // _DAY_MS)
+            for topic, slices in by_topic.items()
+            for each in slices
+            for record in each.records
+        }
+        for topic, number in sorted(days - self._days):
+            day = moment(kafka_time(number * _DAY_MS)).date()
             if first <= day <= last:
                 with self._transaction() as connection:
-                    connection.execute("select landing.ensure_day(%s, %s)", [table, day])
-                self._days.add((table, day))
+                    connection.execute("select landing.ensure_day(%s, %s)", [table_of(topic), day])
+                self._days.add((topic, number))
 
     @contextmanager
     def _transaction(self) -> Iterator[psycopg.Connection]:
@@ -214,78 +256,123 @@ class OdsSink:
             raise
 
 
-class _Flush:
-    """The rows of one transaction."""
-
-    def __init__(self) -> None:
-        self.rows: dict[str, list[tuple[bytes, Slice, Record]]] = defaultdict(list)
-        self.rejected: list[bytes] = []
-        self.days: set[tuple[str, date]] = set()
-        self.max_event_ts: dict[PartitionId, datetime] = {}
-
-    def add(self, each: Slice, decoder: Decoder, now: datetime) -> None:
-        topic = each.partition.topic
-        rows = self.rows[topic]
-        table = table_of(topic)
-        latest = None
-        day_number = None
-        for record in each.records:
-            verdict = decoder.decode(record)
-            if isinstance(verdict, Rejected):
-                self.rejected.append(_quarantine_row(each.partition, record, verdict))
-                continue
-            if record.timestamp // 86_400_000 != day_number:
-                day_number = record.timestamp // 86_400_000
-                self.days.add((table, kafka_time(record.timestamp).date()))
-            rows.append((_landing_row(each.partition, record, verdict), each, record))
-            if verdict is not None:
-                seen = min(verdict.envelope.event_ts, verdict.arrival, now)
-                if latest is None or seen > latest:
-                    latest = seen
-        if latest is not None:
-            self.max_event_ts[each.partition] = latest
+def _lock(connection: psycopg.Connection, slices: Sequence[Slice]) -> None:
+    """Locks the partitions' rows, in one order whoever asks, and compares their offsets."""
+    rows = connection.execute(
+        'select topic, epoch, "partition", next_offset from landing.offsets'
+        ' where (topic, epoch, "partition") in (select * from unnest(%s::text[], %s::int[],'
+        ' %s::int[])) order by topic, epoch, "partition" for no key update',
+        [list(column) for column in zip(*(each.partition for each in slices), strict=True)],
+    ).fetchall()
+    found = {PartitionId(*where): offset for *where, offset in rows}
+    for each in slices:
+        if found.get(each.partition) != each.start:
+            raise FencedError(
+                f"the ODS is no longer at offset {each.start} of {each.partition}: "
+                f"another consumer has landed it (up to {found.get(each.partition)})"
+            )
 
 
-def _landing_row(partition: PartitionId, record: Record, event: Event | None) -> bytes:
-    start = pgcopy.identity(
-        partition.epoch, partition.partition, record.offset, record.timestamp, record.timestamp_type
-    )
-    if event is None:
-        tail = pgcopy.blob(None) * 5
-    else:
-        envelope = event.envelope
-        tail = (
-            pgcopy.blob(record.payload)
-            + pgcopy.blob(envelope.device_id.encode())
-            + pgcopy.blob(envelope.site_id.encode())
-            + pgcopy.moment(envelope.event_ts)
-            + pgcopy.moment(envelope.gateway_ts)
+def _move(
+    connection: psycopg.Connection,
+    slices: Sequence[Slice],
+    latest: dict[PartitionId, Microseconds],
+    ceiling: Microseconds,
+) -> None:
+    """Moves the offsets of locked partitions. A time from the future counts as now."""
+    columns = [
+        (
+            *each.partition,
+            each.next,
+            moment(min(latest[each.partition], ceiling)) if each.partition in latest else None,
         )
-    return start + pgcopy.blob(record.key) + _headers(record.headers) + tail
+        for each in slices
+    ]
+    connection.execute(
+        "update landing.offsets as at set next_offset = moved.next_offset, moved_at = now(),"
+        " max_event_ts = greatest(at.max_event_ts, moved.max_event_ts)"
+        " from unnest(%s::text[], %s::int[], %s::int[], %s::bigint[], %s::timestamptz[])"
+        '  as moved (topic, epoch, "partition", next_offset, max_event_ts)'
+        " where at.topic = moved.topic and at.epoch = moved.epoch"
+        '  and at."partition" = moved."partition"',
+        [list(column) for column in zip(*columns, strict=True)],
+    )
+
+
+def _halves(slices: Sequence[Slice], count: int) -> tuple[list[Slice], list[Slice]]:
+    """Returns slices with the first `count` records of some, and with the others."""
+    first: list[Slice] = []
+    second: list[Slice] = []
+    for each in slices:
+        cut = min(count, len(each.records))
+        first.append(Slice(each.partition, each.start, each.next, each.records[:cut]))
+        second.append(Slice(each.partition, each.start, each.next, each.records[cut:]))
+        count -= cut
+    return first, second
+
+
+def _landing_rows(
+    where: PartitionId, records: Sequence[Record], decoder: Decoder, copied: _Copied
+) -> bytes:
+    """Returns the rows of events and tombstones; the others are left over in `copied`."""
+    _, epoch, number = where
+    columns = len(_LANDING)
+    decode, identity, length = decoder.decode, pgcopy.identity, pgcopy.length
+    blob, moment = pgcopy.blob, pgcopy.moment
+    latest = copied.latest.get(where)
+    fragments: list[bytes] = []
+    for record in records:
+        verdict = decode(record)
+        if isinstance(verdict, Rejected):
+            copied.rejected.append(_quarantine_row(where, record, verdict))
+            continue
+        offset, timestamp, kind, key, headers, payload = record
+        fragments += (
+            identity(columns, epoch, number, offset, timestamp, kind),
+            stored_key := blob(key),
+            _headers(headers) if headers else pgcopy.NULL,
+        )
+        if verdict is None or payload is None:  # a tombstone
+            fragments.append(pgcopy.NULL * 5)
+            continue
+        envelope, event_ts, gateway_ts, arrival = verdict
+        seen = event_ts if event_ts < arrival else arrival
+        if latest is None or seen > latest:
+            latest = seen
+        fragments += (
+            length(len(payload)),
+            payload,
+            stored_key,  # an event's key is its device_id
+            blob(envelope.site_id.encode()),
+            moment(event_ts),
+            moment(gateway_ts),
+        )
+    if latest is not None:
+        copied.latest[where] = latest
+    return b"".join(fragments)
 
 
 def _quarantine_row(partition: PartitionId, record: Record, rejected: Rejected) -> bytes:
-    start = pgcopy.identity(
-        partition.epoch, partition.partition, record.offset, record.timestamp, record.timestamp_type
-    )
+    offset, timestamp, kind, key, headers, payload = record
+    device_id = rejected.device_id
     return b"".join(
         (
-            start,
-            pgcopy.blob(record.key),
-            _headers(record.headers),
+            pgcopy.identity(
+                len(_QUARANTINE), partition.epoch, partition.partition, offset, timestamp, kind
+            ),
+            pgcopy.blob(key),
+            _headers(headers) if headers else pgcopy.NULL,
             pgcopy.blob(partition.topic.encode()),
-            pgcopy.blob(record.payload),
+            pgcopy.blob(payload),
             pgcopy.blob(rejected.reason.encode()),
             pgcopy.blob(_storable(rejected.detail)),
-            pgcopy.blob(None if rejected.device_id is None else rejected.device_id.encode()),
+            pgcopy.blob(None if device_id is None else device_id.encode()),
             pgcopy.moment(rejected.arrival),
         )
     )
 
 
-def _headers(headers: Headers | None) -> bytes:
-    if not headers:
-        return pgcopy.blob(None)
+def _headers(headers: Headers) -> bytes:
     encoded = [
         (name, None if value is None else base64.b64encode(value).decode())
         for name, value in headers
@@ -310,35 +397,17 @@ def _milliseconds(moment: datetime) -> int:
     return int((moment - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(milliseconds=1))
 
 
-def _copy_isolating(
-    connection: psycopg.Connection, topic: str, rows: list[tuple[bytes, Slice, Record]]
-) -> list[bytes]:
-    """Copies rows; returns as quarantine rows those that the database refuses by themselves."""
-    if not rows:
-        return []
-    try:
-        with connection.transaction():
-            _copy(connection, table_of(topic), _LANDING, [row for row, _, _ in rows])
-    except psycopg.DataError as error:
-        if len(rows) == 1:
-            _, each, record = rows[0]
-            rejected = Rejected(Reason.REFUSED, _words(error))
-            return [_quarantine_row(each.partition, record, rejected)]
-        middle = len(rows) // 2
-        return _copy_isolating(connection, topic, rows[:middle]) + _copy_isolating(
-            connection, topic, rows[middle:]
-        )
-    return []
-
-
 def _copy(
-    connection: psycopg.Connection, table: str, columns: Sequence[str], rows: Sequence[bytes]
+    connection: psycopg.Connection, table: str, columns: Sequence[str], chunks: Iterable[bytes]
 ) -> None:
     statement = sql.SQL("copy landing.{} ({}) from stdin (format binary)").format(
         sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
     )
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        copy.write(pgcopy.copy_data(len(columns), rows))
+        copy.write(pgcopy.HEADER)
+        for chunk in chunks:
+            copy.write(chunk)
+        copy.write(pgcopy.TRAILER)
 
 
 def _passing(error: psycopg.Error) -> bool:

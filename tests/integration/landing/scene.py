@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stderr, redirect_stdout, suppress
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -40,7 +40,7 @@ from streaming.errors import FatalError, OutageError
 from streaming.object_store import ObjectStore, open_store
 from streaming.records import PartitionId
 from streaming.settings import KafkaSettings, LakeSettings, LandingSettings, OdsSettings
-from streaming.sinks.lake import LakeSink, read_tail
+from streaming.sinks.lake import read_tail
 from streaming.sinks.ods import OdsSink, table_of
 from streaming.verify import Comparison, verify
 from tests.integration.landing.process import Process
@@ -209,8 +209,9 @@ class Scene:
         """
         section = {"flush_interval_s": 0.05, "file_max_age_s": 3600, **changes}
         landing = LandingSettings.model_validate(section)
-        ods = OdsSink(self.ods.url("consumer"))
-        consumer = Consumer(self.kafka, landing, ods, LakeSink(self.store, landing))
+        consumer = Consumer(
+            self.kafka, landing, partial(OdsSink, self.ods.url("consumer")), self.store
+        )
         ends = self.ends()
         with ThreadPoolExecutor(1) as pool:
             running = pool.submit(consumer.run)

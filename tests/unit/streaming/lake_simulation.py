@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from streaming import lake_files
-from streaming.consumer import Partition
-from streaming.errors import OutageError
+from streaming.errors import FencedError, OutageError
 from streaming.lake_files import HOUR_MS, Claim
-from streaming.records import PartitionId, Record
+from streaming.records import PartitionId, Record, Slice
 from streaming.settings import LandingSettings
 from streaming.sinks.lake import LakeSink, read_claim
 
@@ -165,7 +164,10 @@ class Writer:
             file_silence_s=world.chance.choice([2, 20]),
             file_max_mb=world.chance.choice([0.0002, 0.001, 1]),
         )
-        self._partition: Partition | None = None
+        self._sink: LakeSink | None = None
+        self._read: list[Record] = []
+        self._position = self._ods_next = 0
+        self._landed: list[Slice] = []
 
     def step(self) -> None:
         """Does something; outages end the step, a crash ends the process."""
@@ -175,64 +177,72 @@ class Writer:
         if world.chance.random() < 0.05:
             world.retain()
         try:
-            if self._partition is None:
+            if self._sink is None:
                 self.open()
             else:
                 world.chance.choice([self.poll, self.poll, self.flush, self.land, self.land])()
         except OutageError:
             pass
-        except Crashed:
-            self._partition = None
+        except (Crashed, FencedError):
+            self._sink = None
 
     def open(self) -> None:
-        ods = self._world.ods
-        sink = LakeSink(self._world.store, self._settings, lambda: self._world.now)
-        ods_next, hint = ods.next_offset, ods.lake_claim
-        lake = sink.open(WHERE, ods.start, hint)
-        log_start, limit = self._world.log_start, self._world.chance.randint(1, 9)
-        lake.fill(lambda start: self._world.records(start, ods_next)[:limit], log_start)
-        position = max(min(ods_next, lake.next_offset), log_start)
-        self._partition = Partition(WHERE, position, ods_next, lake)
+        world, ods = self._world, self._world.ods
+        sink = LakeSink(
+            world.store,
+            self._settings,
+            max_bytes=world.chance.choice([500, 1_000_000]),
+            clock=lambda: world.now,
+        )
+        end, limit = ods.next_offset, world.chance.randint(1, 9)
+
+        def read(start: int) -> Slice:
+            records = world.records(start, end)[:limit]
+            stop = records[-1].offset + 1 if len(records) == limit else max(start, end)
+            return Slice(WHERE, start, stop, records)
+
+        opened = sink.open(WHERE, ods.start, ods.lake_claim, read)
+        sink.add(opened)
+        self._sink, self._lake = sink, opened
+        self._position = self._ods_next = end
+        self._read, self._landed = [], []
 
     def poll(self) -> None:
-        partition = self._opened
-        if partition.position < self._world.log_start:
-            self._partition = None  # out of range: stopped, and started again
+        if self._position < self._world.log_start:
+            self._sink = None  # out of range: stopped, and started again
             return
-        records, position = self._world.read(partition.position, self._world.chance.randint(1, 9))
-        for record in records:
-            partition.take(record)
-        partition.position = max(partition.position, position)
+        records, self._position = self._world.read(self._position, self._world.chance.randint(1, 9))
+        self._read += records
 
     def flush(self) -> None:
-        partition = self._opened
-        if partition.position <= partition.ods_next:
+        if self._position <= self._ods_next:
             return
-        if self._world.ods.move(partition.ods_next, partition.position):
-            partition.ods_next, partition.pending = partition.position, []
+        if self._world.ods.move(self._ods_next, self._position):
+            self._landed.append(Slice(WHERE, self._ods_next, self._position, self._read))
+            self._ods_next, self._read = self._position, []
         else:
-            self._partition = None  # fenced
+            self._sink = None  # fenced
 
     def land(self, *, all_of_it: bool | None = None) -> None:
-        partition, ods = self._opened, self._world.ods
+        assert self._sink is not None
         if all_of_it is None:
             all_of_it = self._world.chance.random() < 0.2
-        partition.land_in_lake(all_of_it=all_of_it)
-        if partition.lake.confirmed is not None and self._world.chance.random() < 0.5:
-            ods.lake_claim = max(ods.lake_claim or 0, partition.lake.confirmed)
+        self._sink.take(self._landed)
+        self._landed = self._landed[-1:]  # what is handed over twice is dropped
+        self._sink.land()
+        if all_of_it:
+            self._lake.land(all_of_it=True)
+        if self._lake.confirmed is not None and self._world.chance.random() < 0.5:
+            ods = self._world.ods
+            ods.lake_claim = max(ods.lake_claim or 0, self._lake.confirmed)
 
     def finish(self) -> None:
         """Lands everything there is, in a world without faults."""
         self.open()
-        while self._opened.position < self._world.end:
+        while self._position < self._world.end:
             self.poll()
         self.flush()
         self.land(all_of_it=True)
-
-    @property
-    def _opened(self) -> Partition:
-        assert self._partition is not None
-        return self._partition
 
 
 def check(world: World) -> None:

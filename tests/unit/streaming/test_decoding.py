@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
-from streaming.decoding import Decoder, Event, Reason, Rejected, arrival, kafka_time
+from streaming.decoding import Decoder, Event, Reason, Rejected, arrival, kafka_time, moment
 from streaming.records import Record
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NOON_MS = int(NOON.timestamp() * 1000)
+NOON_US = NOON_MS * 1000
+US = timedelta(microseconds=1)
 MS = timedelta(milliseconds=1)
 DEVICE = "VM-004211"
 
@@ -65,7 +67,7 @@ def test_an_event_that_keeps_its_contract_is_accepted(topic: str) -> None:
     verdict = judge(text(topic), topic)
     assert isinstance(verdict, Event)
     assert (verdict.envelope.device_id, verdict.envelope.site_id) == (DEVICE, "SITE-0107")
-    assert (verdict.envelope.event_ts, verdict.arrival) == (NOON, NOON)
+    assert (verdict.event_ts, verdict.gateway_ts, verdict.arrival) == (NOON_US,) * 3
 
 
 def test_a_tombstone_is_no_event_and_no_fault() -> None:
@@ -241,7 +243,7 @@ def test_a_clock_that_cannot_be_right_is_a_fault_and_still_a_sign_of_life(
     assert isinstance(verdict, Rejected) is fault
     if isinstance(verdict, Rejected):
         assert verdict.reason is Reason.CLOCK_FAULT
-        assert (verdict.device_id, verdict.arrival) == (DEVICE, NOON)
+        assert (verdict.device_id, verdict.arrival) == (DEVICE, NOON_US)
 
 
 @pytest.mark.parametrize(
@@ -257,17 +259,17 @@ def test_a_clock_that_cannot_be_right_is_a_fault_and_still_a_sign_of_life(
 def test_arrival_is_the_collectors_unless_that_is_unbelievable(
     ahead_of_kafka: timedelta, believed: bool
 ) -> None:
-    gateway = NOON + ahead_of_kafka
-    assert arrival(gateway, NOON) == (gateway if believed else NOON)
+    gateway = NOON_US + ahead_of_kafka // US
+    assert arrival(gateway, NOON_US) == (gateway if believed else NOON_US)
 
 
 def test_without_a_collectors_clock_kafkas_counts() -> None:
-    assert arrival(None, NOON) == NOON
+    assert arrival(None, NOON_US) == NOON_US
 
 
 @pytest.mark.parametrize("milliseconds", [-1, -(2**63), 2**63 - 1])
 def test_an_absurd_kafka_timestamp_is_no_obstacle(milliseconds: int) -> None:
-    assert kafka_time(milliseconds).tzinfo is UTC
+    assert moment(kafka_time(milliseconds)).tzinfo is UTC
     verdict = judge(text(), timestamp=milliseconds)
     assert isinstance(verdict, Rejected)
     assert verdict.reason is Reason.CLOCK_FAULT

@@ -1,13 +1,14 @@
 """Keys by their exact values, and files that give back what was put in."""
 
 import io
+from collections.abc import Sequence
 
 import pyarrow.parquet as pq
 import pytest
 
 from streaming import lake_files
 from streaming.errors import FatalError
-from streaming.lake_files import Claim
+from streaming.lake_files import Claim, FileWriter
 from streaming.records import PartitionId, Record
 
 WHERE = PartitionId("telemetry.raw", 2, 3)
@@ -18,6 +19,14 @@ RECORDS = [
     Record(15, -1, 0, b"", None, b""),
     Record(16, 2**63 - 1, 1, b"\xff", None, b"\x00" * 100),
 ]
+
+
+def written(records: Sequence[Record]) -> bytes:
+    """Returns a file of two row groups."""
+    writer = FileWriter(WHERE)
+    writer.write(records[:2])
+    writer.write(records[2:])
+    return writer.close()
 
 
 def test_keys_have_these_values() -> None:
@@ -57,26 +66,29 @@ def test_a_claims_start_is_in_its_key() -> None:
 
 
 def test_a_file_gives_back_what_was_put_in() -> None:
-    body = lake_files.encode(WHERE, RECORDS)
+    body = written(RECORDS)
     assert list(lake_files.decode(body)) == RECORDS
     assert lake_files.offsets(body) == [10, 11, 15, 16]
 
 
 def test_a_file_has_the_schema_that_is_kept_beside_it_and_its_identity() -> None:
-    table = pq.read_table(io.BytesIO(lake_files.encode(WHERE, RECORDS)))
+    table = pq.read_table(io.BytesIO(written(RECORDS)))
     assert table.schema.equals(lake_files.SCHEMA)
     for name, value in WHERE._asdict().items():
         assert set(table[name].to_pylist()) == {value}
 
 
 def test_files_are_compressed_and_can_be_pruned_by_offset_and_time() -> None:
-    metadata = pq.ParquetFile(io.BytesIO(lake_files.encode(WHERE, RECORDS))).metadata
-    columns = [metadata.row_group(0).column(index) for index in range(metadata.num_columns)]
-    by_name = {column.path_in_schema: column for column in columns}
-    assert {column.compression for column in columns} == {"ZSTD"}
-    statistics = by_name["offset"].statistics
-    assert (statistics.min, statistics.max) == (10, 16)
-    assert by_name["kafka_ts"].is_stats_set
+    metadata = pq.ParquetFile(io.BytesIO(written(RECORDS))).metadata
+    assert metadata.num_row_groups == 2
+    for number, bounds in enumerate([(10, 11), (15, 16)]):
+        group = metadata.row_group(number)
+        columns = [group.column(index) for index in range(metadata.num_columns)]
+        by_name = {column.path_in_schema: column for column in columns}
+        assert {column.compression for column in columns} == {"ZSTD"}
+        statistics = by_name["offset"].statistics
+        assert (statistics.min, statistics.max) == bounds
+        assert by_name["kafka_ts"].is_stats_set
 
 
 def test_a_claim_is_read_as_it_was_written() -> None:

@@ -1,0 +1,1 @@
+"""Landing beside the connectors that it replaces: `make bench-landing`."""

@@ -1,0 +1,88 @@
+"""Each contender lands the whole topic once; here is how each is run and measured."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryFile
+
+from psycopg import sql
+
+from benchmarks.landing.measure import Memory, Usage, cpu_s
+from benchmarks.landing.world import TOPIC, World, timed
+from streaming.settings import OdsSettings
+from streaming.sinks.ods import table_of
+
+PROJECT = Path(__file__).resolve().parents[2]
+LIMIT_S = 300
+
+
+def ours(world: World, sinks: str, events: int) -> tuple[Usage, OdsSettings]:
+    """Our consumer, its start included: with `both` sinks, or with `ods` or `lake` alone."""
+    ods = world.ods()
+    environment = {
+        **{
+            name: value
+            for name, value in world.environment.items()
+            if name.startswith(("FLEETPULSE_KAFKA", "FLEETPULSE_ODS", "FLEETPULSE_LAKE"))
+        },
+        "PATH": os.defpath,
+        "PYTHONPATH": str(PROJECT),
+        "FLEETPULSE_ODS__DATABASE": ods.database,
+        "FLEETPULSE_LAKE__URL": world.lake(sinks).url,
+        "FLEETPULSE_KAFKA__GROUP_ID": world.kafka(sinks).group_id,
+        "FLEETPULSE_LANDING__TOPICS": json.dumps([TOPIC]),
+    }
+    command = [sys.executable, "-m", "benchmarks.landing.ours", sinks, str(events)]
+    usage, output = run(world, command, environment)
+    return Usage(**{**usage.__dict__, "seconds": json.loads(output)["seconds"]}), ods
+
+
+def ceiling(world: World, source: OdsSettings) -> Usage:
+    """The server's own COPY of the rows that `ours` has landed, into the same table."""
+    table = sql.Identifier(table_of(TOPIC))
+    file = world.home / "postgres" / "ceiling.copy"
+    with world.superuser(source.database) as connection:
+        connection.execute(
+            sql.SQL("copy (select * from landing.{}) to {} (format binary)").format(
+                table, sql.Literal(str(file))
+            )
+        )
+        days = connection.execute(
+            sql.SQL("select distinct (kafka_ts at time zone 'UTC')::date from landing.{}").format(
+                table
+            )
+        ).fetchall()
+    target = world.ods()
+    try:
+        with world.superuser(target.database) as connection:
+            for (day,) in days:
+                connection.execute("select landing.ensure_day(%s, %s)", [table_of(TOPIC), day])
+            before = cpu_s(world.postgres_pid())
+            with timed() as took:
+                connection.execute(
+                    sql.SQL("copy landing.{} from {} (format binary)").format(
+                        table, sql.Literal(str(file))
+                    )
+                )
+        return Usage(took[0], 0, cpu_s(world.postgres_pid()) - before, 0)
+    finally:
+        file.unlink()
+
+
+def run(world: World, command: list[str], environment: Mapping[str, str]) -> tuple[Usage, str]:
+    """Runs a contender to its end; returns what it cost, and what it said."""
+    before = cpu_s(world.postgres_pid())
+    with timed() as took, TemporaryFile("w+") as output:
+        process = subprocess.Popen(command, env=dict(environment), stdout=output)
+        with Memory(process.pid) as memory:
+            _, status, used = os.wait4(process.pid, 0)
+        output.seek(0)
+        words = output.read()
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{command[:3]} ended with {process.returncode}")
+    server = cpu_s(world.postgres_pid()) - before
+    return Usage(took[0], used.ru_utime + used.ru_stime, server, memory.peak_mb), words

@@ -1,0 +1,103 @@
+"""Our consumer as a contender: a process that lands a number of records, and ends.
+
+Its settings come by the environment, as the consumer's do; its argument says which sinks work.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+
+from fleetpulse import settings
+from streaming.consumer import Consumer
+from streaming.object_store import ObjectStore, open_store
+from streaming.records import PartitionId, Slice
+from streaming.sinks.ods import Landed, OdsSink
+
+
+class Counting(OdsSink):
+    """The ODS, until it has landed a number of records."""
+
+    def __init__(self, url: str, records: int) -> None:
+        super().__init__(url)
+        self.consumer: Consumer | None = None
+        self.first_at = 0.0
+        self._left = records
+
+    def land(self, slices: Sequence[Slice]) -> int:
+        """See `OdsSink`; stops the consumer at the end."""
+        quarantined = self._land(slices)
+        self._left -= sum(len(each.records) for each in slices)
+        if self._left <= 0 and self.consumer is not None:
+            self.consumer.stop()
+        return quarantined
+
+    def open(self, partition: PartitionId, topic_id: str, log_start: int) -> Landed:
+        """See `OdsSink`."""
+        self.first_at = self.first_at or time.perf_counter()
+        return self._begin(partition, topic_id, log_start)
+
+    def _land(self, slices: Sequence[Slice]) -> int:
+        return super().land(slices)
+
+    def _begin(self, partition: PartitionId, topic_id: str, log_start: int) -> Landed:
+        return super().open(partition, topic_id, log_start)
+
+
+class NoOds(Counting):
+    """An ODS that is always there and keeps nothing: the lake alone."""
+
+    def epoch(self, topic: str, topic_id: str) -> int:
+        """See `OdsSink`."""
+        return 0
+
+    def read(self, partition: PartitionId, start: int, end: int, limit: int) -> Slice:
+        """See `OdsSink`."""
+        return Slice(partition, start, max(start, end), [])
+
+    def note_lake(self, claims: Mapping[PartitionId, int]) -> None:
+        """See `OdsSink`."""
+
+    def _land(self, slices: Sequence[Slice]) -> int:
+        return 0
+
+    def _begin(self, partition: PartitionId, topic_id: str, log_start: int) -> Landed:
+        return Landed(log_start, log_start, None)
+
+
+class NoStore:
+    """A lake that takes everything and keeps nothing: the ODS alone."""
+
+    def put_if_absent(self, key: str, body: bytes) -> bool:
+        """See `ObjectStore`."""
+        return True
+
+    def get(self, key: str) -> bytes | None:
+        """See `ObjectStore`."""
+        return None
+
+    def exists(self, key: str) -> bool:
+        """See `ObjectStore`."""
+        return False
+
+    def keys(self, prefix: str, after: str = "") -> Iterator[str]:
+        """See `ObjectStore`."""
+        return iter(())
+
+
+def main() -> None:
+    """Lands, and prints how long it took from the first partition that was opened."""
+    sinks, records = sys.argv[1], int(sys.argv[2])
+    tree = settings.load()
+    kind = NoOds if sinks == "lake" else Counting
+    ods = kind(settings.require(tree.ods, "ods").url("consumer"), records)
+    store: ObjectStore = NoStore()
+    if sinks != "ods":
+        store = open_store(settings.require(tree.lake, "lake"))
+    ods.consumer = Consumer(settings.require(tree.kafka, "kafka"), tree.landing, lambda: ods, store)
+    ods.consumer.run()
+    print(json.dumps({"seconds": time.perf_counter() - ods.first_at}))
+
+
+if __name__ == "__main__":
+    main()
