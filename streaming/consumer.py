@@ -225,8 +225,9 @@ class _Session:
     def _end_stages(self) -> None:
         for stage in (self._ods_stage, self._lake_stage):
             stage.end()
-        for stage in (self._ods_stage, self._lake_stage):
-            stage.join(1)
+        self._lake_stage.join(1)
+        if self._ods_stage.join(1):
+            self._ods.close()
 
     # 1. A partition is assigned or taken away ---------------------------------------------------
 

@@ -64,9 +64,10 @@ class Stage:
         self._ended.set()
         self._steps.put(None)
 
-    def join(self, timeout_s: float) -> None:
-        """Waits for the end of the thread, up to a time."""
+    def join(self, timeout_s: float) -> bool:
+        """Waits for the end of the thread, up to a time; returns whether it has ended."""
         self._thread.join(timeout_s)
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
         while not self._ended.is_set():

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.landing import contenders
+from benchmarks.landing.connect import debezium
 from benchmarks.landing.measure import Usage
 from benchmarks.landing.world import World
 
@@ -19,6 +20,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench-landing", description=__doc__.splitlines()[0])
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--ours", action="store_true", help="only ours and the ceiling")
     chosen = parser.parse_args()
     found: dict[str, Usage] = {}
     with TemporaryDirectory(prefix="bench-landing-") as folder, World(Path(folder)) as world:
@@ -30,6 +32,11 @@ def main() -> None:
             if sinks == "both":
                 source = ods
         found["ceiling"] = contenders.ceiling(world, source)
+        print("ceiling", found["ceiling"], file=sys.stderr)
+        if not chosen.ours:
+            found["Quix Streams"] = contenders.quix(world, chosen.events)
+            print("quix", found["Quix Streams"], file=sys.stderr)
+            found["Debezium"] = debezium(world, chosen.events)
     show(found, chosen.events)
 
 

@@ -40,6 +40,35 @@ def ours(world: World, sinks: str, events: int) -> tuple[Usage, OdsSettings]:
     return Usage(**{**usage.__dict__, "seconds": json.loads(output)["seconds"]}), ods
 
 
+def quix(world: World, events: int) -> Usage:
+    """Quix Streams' file sink, in an environment that is made for it; its start included."""
+    environment = world.home / "quix"
+    uv = Path(sys.executable).with_name("uv")
+    python = environment / "bin" / "python"
+    here = Path(__file__).parent / "quix"
+    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, environment], check=True)
+    sync = [uv, "pip", "sync", "--quiet", "--compile-bytecode", "--require-hashes"]
+    subprocess.run([*sync, "--python", python, here / "requirements.lock"], check=True)
+    lake, kafka = world.lake("quix"), world.kafka("quix")
+    bucket, _, directory = lake.url.removeprefix("s3://").partition("/")
+    secret = lake.secret_access_key
+    given = {
+        "bootstrap_servers": kafka.bootstrap_servers,
+        "group_id": kafka.group_id,
+        "topic": TOPIC,
+        "records": events,
+        "bucket": bucket,
+        "directory": directory.replace("-", "_"),
+        "endpoint_url": lake.endpoint_url,
+        "region": lake.region,
+        "access_key_id": lake.access_key_id,
+        "secret_access_key": secret and secret.get_secret_value(),
+    }
+    command = [str(python), str(here / "archive.py"), json.dumps(given)]
+    usage, _ = run(world, command, world.subprocess_environment)
+    return usage
+
+
 def ceiling(world: World, source: OdsSettings) -> Usage:
     """The server's own COPY of the rows that `ours` has landed, into the same table."""
     table = sql.Identifier(table_of(TOPIC))

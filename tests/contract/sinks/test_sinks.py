@@ -4,7 +4,8 @@ A sink is added by one class below and one line in `PLACES`.
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol, overload
 from uuid import uuid4
@@ -49,15 +50,24 @@ class Place(Protocol):
     def content(self) -> Content:
         """Returns offsets and payloads, in offset order, read with somebody else's means."""
 
+    def close(self) -> None:
+        """Ends its writers."""
+
 
 class Ods:
     """Postgres."""
 
     def __init__(self, ods: OdsSettings) -> None:
         self._ods = ods
+        self._sinks: list[OdsSink] = []
 
     def open(self) -> Writer:
-        return OdsWriter(OdsSink(self._ods.url("consumer")))
+        self._sinks.append(OdsSink(self._ods.url("consumer")))
+        return OdsWriter(self._sinks[-1])
+
+    def close(self) -> None:
+        for sink in self._sinks:
+            sink.close()
 
     def content(self) -> Content:
         with psycopg.connect(self._ods.url("owner")) as connection:
@@ -94,6 +104,9 @@ class Lake:
         query = 'select "offset", payload from read_parquet(?) order by "offset"'
         with duckdb.connect() as connection:
             return connection.execute(query, [[str(file) for file in files]]).fetchall()
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 class LakeWriter:
@@ -154,8 +167,15 @@ PLACES: dict[str, Callable[[pytest.FixtureRequest], Place]] = {
 
 
 @pytest.fixture(params=PLACES)
-def new_place(request: pytest.FixtureRequest) -> Callable[[], Place]:
-    return lambda: PLACES[request.param](request)
+def new_place(request: pytest.FixtureRequest) -> Iterator[Callable[[], Place]]:
+    with ExitStack() as places:
+
+        def make() -> Place:
+            place = PLACES[request.param](request)
+            places.callback(place.close)
+            return place
+
+        yield make
 
 
 @pytest.fixture
