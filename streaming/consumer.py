@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import groupby
 from typing import NamedTuple, cast
 
 import confluent_kafka as ck
@@ -35,7 +36,7 @@ from streaming.budget import Budget
 from streaming.errors import FatalError, FencedError, StreamingError
 from streaming.kafka import Where
 from streaming.object_store import ObjectStore
-from streaming.records import RECORD_BYTES, Headers, PartitionId, Record, Slice
+from streaming.records import Headers, PartitionId, Records, Slice
 from streaming.settings import KafkaSettings, LandingSettings
 from streaming.sinks.lake import LakePartition, LakeSink
 from streaming.sinks.ods import OdsSink
@@ -68,17 +69,28 @@ class Partition:
     ods_next: int
     lake_next: int
     lake_claim: int | None
-    pending: list[Record] = field(default_factory=list)
+    pending: Records = field(default_factory=Records)
     pending_bytes: int = 0
     handed_over: int = 0
     committed: int = -1
     lost: bool = False
 
+    def read(self, records: Records) -> int:
+        """Takes what has been polled; returns about how many bytes that is."""
+        records = records[records.index(self.position) :]
+        if not records:
+            return 0
+        self.position = records.offsets[-1] + 1
+        self.pending.extend(records)
+        size = records.size
+        self.pending_bytes += size
+        return size
+
     def cut(self) -> "_Work":
         """Returns what has been read since the last cut."""
         each = Slice(self.id, self.handed_over, self.position, self.pending)
         work = _Work(self, each, self.pending_bytes)
-        self.handed_over, self.pending, self.pending_bytes = self.position, [], 0
+        self.handed_over, self.pending, self.pending_bytes = self.position, Records(), 0
         return work
 
 
@@ -361,35 +373,28 @@ class _Session:
             self._consumer.pause(self._consumer.assignment())  # also what was assigned since
 
     def _poll(self) -> None:
-        where: Where | None = None
-        partition: Partition | None = None
-        polled = 0
-        for message in self._consumer.consume(POLL_RECORDS, POLL_S):
+        messages = self._consumer.consume(POLL_RECORDS, POLL_S)
+        if any(map(ck.Message.error, messages)):
+            self._on_errors(messages)
+            messages = [message for message in messages if message.error() is None]
+        # The client's types allow text and None here, for what it sends.
+        places = cast(
+            Iterable[Where],
+            zip(map(ck.Message.topic, messages), map(ck.Message.partition, messages), strict=True),
+        )
+        start = 0
+        for where, run in groupby(places):
+            stop = start + sum(1 for _ in run)
+            partition = self._partitions.get(where)
+            if partition is not None:
+                self._budget.take(partition.read(_records(messages[start:stop])))
+            start = stop
+
+    def _on_errors(self, messages: Sequence[ck.Message]) -> None:
+        for message in messages:
             error = message.error()
             if error is not None:
                 self._on_error(message, error)
-                continue
-            # The client's types allow text and None here, for what it sends.
-            found = cast(Where, (message.topic(), message.partition()))
-            if found != where:
-                where, partition = found, self._partitions.get(found)
-            offset = cast(int, message.offset())
-            if partition is None or offset < partition.position:
-                continue
-            kind, timestamp = message.timestamp()
-            payload = message.value()
-            headers = cast(Headers | None, message.headers())
-            partition.pending.append(
-                Record(offset, timestamp, kind, message.key(), headers, payload)
-            )
-            partition.position = offset + 1
-            size = RECORD_BYTES if payload is None else RECORD_BYTES + len(payload)
-            if headers:
-                size += sum(64 + len(name) + len(value or b"") for name, value in headers)
-            partition.pending_bytes += size
-            polled += size
-        if polled:
-            self._budget.take(polled)
 
     def _on_error(self, message: ck.Message, error: ck.KafkaError) -> None:
         code = error.code()
@@ -505,3 +510,16 @@ class _Session:
                 self._consumer.commit(offsets=offsets, asynchronous=True)
         except ck.KafkaException as failure:
             log.info("hint not committed", error=failure.args[0].str())
+
+
+def _records(messages: Sequence[ck.Message]) -> Records:
+    """Returns polled messages of one partition, column by column: half the cost of row by row."""
+    kinds, timestamps = zip(*map(ck.Message.timestamp, messages), strict=True)
+    return Records(
+        cast(list[int], list(map(ck.Message.offset, messages))),
+        list(timestamps),
+        list(kinds),
+        cast(list[bytes | None], list(map(ck.Message.key, messages))),
+        cast(list[Headers | None], list(map(ck.Message.headers, messages))),
+        cast(list[bytes | None], list(map(ck.Message.value, messages))),
+    )

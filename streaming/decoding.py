@@ -1,22 +1,26 @@
-"""Judges a record against its topic's contract: an event, a tombstone, or rejected with a reason.
+"""Judges records against their topic's contract: events, tombstones, or rejected with a reason.
 
 What is accepted here can be cast in Postgres without an error: one value that cannot would halt
 every rule. What Postgres' `json` takes but its functions refuse (an escaped NUL, anywhere) is
 rejected for the same reason.
+
+Records are judged by the thousand, column by column: each test looks at all of them at once, and at
+single ones only where it has failed. A record's reason is that of the first test that it fails.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from operator import attrgetter
-from typing import Any, NamedTuple, get_args
+from typing import Any, cast, get_args
 
 import msgspec
 
 from streaming.contracts import CONTRACTS, Envelope
-from streaming.records import Record
+from streaming.contracts.envelope import UUID_PATTERN, VERSION_PATTERN
+from streaming.records import Records
 
 Microseconds = int
 """A point in time in microseconds since 1970, or a span: integers compare five times as fast."""
@@ -34,6 +38,7 @@ _FIRST = (datetime(1, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND
 _LAST = (datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC) - _EPOCH) // _MICROSECOND
 _ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_HEX = re.compile("[0-9a-fA-F-]*")
 _NOT_ZERO = re.compile(rb"^[^eE]*[1-9]")
 
 
@@ -54,23 +59,31 @@ class Reason(StrEnum):
     """The database refused the record by itself; its message is the detail."""
 
 
-class Event(NamedTuple):
-    """A record that keeps its contract, and its times as integers."""
-
-    envelope: Envelope
-    event_ts: Microseconds
-    gateway_ts: Microseconds | None
-    arrival: Microseconds
-
-
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A record that does not; `device_id` and `arrival` are set where it is a sign of life."""
+    """A record that breaks its contract; `device_id` and `arrival` make it a sign of life."""
 
     reason: Reason
     detail: str
     device_id: str | None = None
     arrival: Microseconds | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Records that were judged: each is an event, a tombstone (no value), or rejected.
+
+    `events` and `tombstones` hold positions in the records, in order; the columns after them belong
+    to `events`, and `rejected` is by position.
+    """
+
+    events: Sequence[int]
+    envelopes: list[Envelope]
+    event_ts: list[Microseconds]
+    gateway_ts: list[Microseconds | None]
+    arrivals: list[Microseconds]
+    tombstones: list[int]
+    rejected: dict[int, Rejected]
 
 
 def kafka_time(milliseconds: int) -> Microseconds:
@@ -91,75 +104,199 @@ def arrival(gateway_ts: Microseconds | None, kafka_ts: Microseconds) -> Microsec
 
 
 class Decoder:
-    """Decodes the records of one topic."""
+    """Judges the records of one topic."""
 
     def __init__(self, topic: str) -> None:
         contract = CONTRACTS[topic]
-        self._decode = msgspec.json.Decoder(contract).decode
+        self._decode: Callable[[Any], Envelope] = msgspec.json.Decoder(contract).decode
         self._floats = tuple(
             field.name for field in msgspec.structs.fields(contract) if float in _types(field.type)
         )
-        self._values: Callable[[Envelope], Any] = attrgetter(*self._floats, "topic", "topic")
 
-    def decode(self, record: Record) -> Event | Rejected | None:
-        """Judges a record. None stands for a tombstone, which lands as it is."""
-        payload = record.payload
-        if payload is None:
-            return None
-        try:
-            if not payload.isascii():
-                payload.decode("utf-8")  # the decoder below does not look into unknown fields
-            envelope = self._decode(payload)
-        except UnicodeDecodeError as error:
-            return Rejected(Reason.MALFORMED, f"not UTF-8: byte {error.start}: {error.reason}")
-        except msgspec.ValidationError as error:
-            return Rejected(Reason.CONTRACT, str(error))
-        except msgspec.DecodeError as error:
-            return Rejected(Reason.MALFORMED, str(error))
-        except RecursionError:
-            return Rejected(Reason.MALFORMED, "nested too deeply")
-        if b"\\" in payload and _ESCAPED_NUL.search(payload):
-            return Rejected(
-                Reason.UNSTORABLE, "an escaped NUL (\\u0000), which Postgres cannot hold"
-            )
-        if 0.0 in self._values(envelope) and (name := self._underflow(envelope, payload)):
-            return Rejected(Reason.UNSTORABLE, f"a number too small for a double - at `$.{name}`")
-        event_ts = (envelope.event_ts - _EPOCH) // _MICROSECOND
-        if not _FIRST <= event_ts <= _LAST:
-            return _out_of_range("event_ts")
-        gateway_ts = None
-        if envelope.gateway_ts is not None:
-            gateway_ts = (envelope.gateway_ts - _EPOCH) // _MICROSECOND
-            if not _FIRST <= gateway_ts <= _LAST:
-                return _out_of_range("gateway_ts")
-        device_id = envelope.device_id
-        if record.key != device_id.encode():
-            return Rejected(Reason.KEY_MISMATCH, _key_detail(record.key, device_id))
-        arrived = arrival(gateway_ts, kafka_time(record.timestamp))
-        early = event_ts - arrived > EARLY
-        if early or (arrived - event_ts > STALE and not envelope.spooled):
+    def judge(self, records: Records) -> Judged:
+        """Returns what the records are."""
+        found, rejected = self._parse(records.payloads)
+        _check_text(records.payloads, rejected)
+        events: Sequence[int] = range(len(found))
+        envelopes = found
+        if rejected or None in found:
+            events = [
+                number
+                for number, envelope in enumerate(found)
+                if envelope is not None and number not in rejected
+            ]
+            envelopes = [found[number] for number in events]
+        judged = self._judge_events(records, events, cast(list[Envelope], envelopes), rejected)
+        judged.tombstones.extend(
+            number for number, payload in enumerate(records.payloads) if payload is None
+        )
+        return judged
+
+    def _parse(
+        self, payloads: list[bytes | None]
+    ) -> tuple[list[Envelope | None], dict[int, Rejected]]:
+        """Returns for each payload its envelope, or None."""
+        found: list[Envelope | None] = []
+        rejected: dict[int, Rejected] = {}
+        left = iter(payloads)
+        while len(found) < len(payloads):
+            try:
+                found.extend(map(self._decode, left))  # keeps what came before one that fails
+            except msgspec.ValidationError as error:
+                rejected[len(found)] = Rejected(Reason.CONTRACT, str(error))
+                found.append(None)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                rejected[len(found)] = Rejected(Reason.MALFORMED, str(error))
+                found.append(None)
+            except RecursionError:
+                rejected[len(found)] = Rejected(Reason.MALFORMED, "nested too deeply")
+                found.append(None)
+            except TypeError:
+                if payloads[len(found)] is not None:
+                    raise
+                found.append(None)  # a tombstone
+        return found, rejected
+
+    def _judge_events(
+        self,
+        records: Records,
+        events: Sequence[int],
+        envelopes: list[Envelope],
+        rejected: dict[int, Rejected],
+    ) -> Judged:
+        every = len(events) == len(records)
+        keys = records.keys if every else [records.keys[number] for number in events]
+        stamps = records.timestamps if every else [records.timestamps[at] for at in events]
+        bad: dict[int, Rejected] = {}
+        _check_patterns(envelopes, bad)
+        self._check_underflow(records, events, envelopes, bad)
+        event_ts = [(each.event_ts - _EPOCH) // _MICROSECOND for each in envelopes]
+        gateway_ts = [
+            None if (moment := each.gateway_ts) is None else (moment - _EPOCH) // _MICROSECOND
+            for each in envelopes
+        ]
+        _check_years("event_ts", event_ts, bad)
+        _check_years("gateway_ts", gateway_ts, bad)
+        devices = [each.device_id.encode() for each in envelopes]
+        if devices != keys:
+            for number, (device, key) in enumerate(zip(devices, keys, strict=True)):
+                if device != key:
+                    detail = _key_detail(key, envelopes[number].device_id)
+                    bad.setdefault(number, Rejected(Reason.KEY_MISMATCH, detail))
+        arrivals = list(map(kafka_time, stamps))
+        if gateway_ts.count(None) < len(gateway_ts):
+            arrivals = list(map(arrival, gateway_ts, arrivals))
+        _check_clocks(envelopes, event_ts, arrivals, bad)
+        if not bad:
+            return Judged(events, envelopes, event_ts, gateway_ts, arrivals, [], rejected)
+        rejected |= {events[number]: verdict for number, verdict in bad.items()}
+        good = [number for number in range(len(events)) if number not in bad]
+        return Judged(
+            [events[number] for number in good],
+            [envelopes[number] for number in good],
+            [event_ts[number] for number in good],
+            [gateway_ts[number] for number in good],
+            [arrivals[number] for number in good],
+            [],
+            rejected,
+        )
+
+    def _check_underflow(
+        self,
+        records: Records,
+        events: Sequence[int],
+        envelopes: list[Envelope],
+        bad: dict[int, Rejected],
+    ) -> None:
+        """Rejects a field that is zero only as a double, not as written: Postgres refuses it."""
+        suspects = {
+            number
+            for name in self._floats
+            for number, value in enumerate(map(attrgetter(name), envelopes))
+            if value == 0.0
+        }
+        for number in suspects:
+            written = _FIELDS.decode(records.payloads[events[number]] or b"")
+            for name in self._floats:
+                zero = getattr(envelopes[number], name) == 0.0
+                if zero and _NOT_ZERO.search(bytes(written.get(name, b""))):
+                    detail = f"a number too small for a double - at `$.{name}`"
+                    bad.setdefault(number, Rejected(Reason.UNSTORABLE, detail))
+
+
+def _check_text(payloads: list[bytes | None], rejected: dict[int, Rejected]) -> None:
+    """Rejects what is not UTF-8 (msgspec does not look into unknown fields), or holds a NUL."""
+    joined = b"".join(filter(None, payloads))
+    if not joined.isascii():
+        for number, payload in enumerate(payloads):
+            try:
+                (payload or b"").decode("utf-8")
+            except UnicodeDecodeError as error:
+                detail = f"not UTF-8: byte {error.start}: {error.reason}"
+                rejected[number] = Rejected(Reason.MALFORMED, detail)
+    if b"\\" in joined and b"\\u0000" in joined:
+        for number, payload in enumerate(payloads):
+            if number not in rejected and _ESCAPED_NUL.search(payload or b""):
+                detail = "an escaped NUL (\\u0000), which Postgres cannot hold"
+                rejected[number] = Rejected(Reason.UNSTORABLE, detail)
+
+
+def _check_patterns(envelopes: list[Envelope], bad: dict[int, Rejected]) -> None:
+    for name in ("event_id", "boot_id"):
+        values = list(map(attrgetter(name), envelopes))
+        if not _HEX.fullmatch("".join(values)):  # each is of 36 characters
+            _check_pattern(name, values, UUID_PATTERN, bad)
+    versions = list(map(attrgetter("schema_version"), envelopes))
+    if not all(re.fullmatch(VERSION_PATTERN, version) for version in set(versions)):
+        _check_pattern("schema_version", versions, VERSION_PATTERN, bad)
+
+
+def _check_pattern(name: str, values: list[str], pattern: str, bad: dict[int, Rejected]) -> None:
+    for number, value in enumerate(values):
+        if not re.fullmatch(pattern, value):
+            detail = f"Expected `str` matching regex '{pattern}' - at `$.{name}`"
+            bad.setdefault(number, Rejected(Reason.CONTRACT, detail))
+
+
+def _check_years(
+    name: str, moments: Sequence[Microseconds | None], bad: dict[int, Rejected]
+) -> None:
+    known = list(filter(None, moments))
+    if known and not _FIRST <= min(known) <= max(known) <= _LAST:
+        for number, moment in enumerate(moments):
+            if moment is not None and not _FIRST <= moment <= _LAST:
+                detail = f"not in the years 1 to 9999 of UTC - at `$.{name}`"
+                bad.setdefault(number, Rejected(Reason.CONTRACT, detail))
+
+
+def _check_clocks(
+    envelopes: list[Envelope],
+    event_ts: list[Microseconds],
+    arrivals: list[Microseconds],
+    bad: dict[int, Rejected],
+) -> None:
+    doubtful = [
+        number
+        for number, (sent, arrived) in enumerate(zip(event_ts, arrivals, strict=True))
+        if not arrived - STALE <= sent <= arrived + EARLY
+    ]
+    for number in doubtful:
+        envelope, arrived = envelopes[number], arrivals[number]
+        early = event_ts[number] - arrived > EARLY
+        if early or not envelope.spooled:
             words = "ahead of" if early else "older than 24 h before"
             told = f"event_ts {envelope.event_ts.isoformat()} is {words} arrival "
-            return Rejected(
-                Reason.CLOCK_FAULT, told + moment(arrived).isoformat(), device_id, arrived
+            fault = Rejected(
+                Reason.CLOCK_FAULT,
+                told + moment(arrived).isoformat(),
+                envelope.device_id,
+                arrived,
             )
-        return Event(envelope, event_ts, gateway_ts, arrived)
-
-    def _underflow(self, envelope: Envelope, payload: bytes) -> str | None:
-        """Returns a field that is zero only as a double, not as written: Postgres refuses it."""
-        zeros = [name for name in self._floats if getattr(envelope, name) == 0.0]
-        written = _FIELDS.decode(payload)
-        return next(
-            (name for name in zeros if _NOT_ZERO.search(bytes(written.get(name, b"")))), None
-        )
+            bad.setdefault(number, fault)
 
 
 def _key_detail(key: bytes | None, device_id: str) -> str:
     return "no key" if key is None else f"key {key[:128]!r} is not device_id {device_id!r}"
-
-
-def _out_of_range(name: str) -> Rejected:
-    return Rejected(Reason.CONTRACT, f"not in the years 1 to 9999 of UTC - at `$.{name}`")
 
 
 def _types(annotation: object) -> set[object]:

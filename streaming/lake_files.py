@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from streaming.errors import FatalError
-from streaming.records import PartitionId, Record
+from streaming.records import PartitionId, Record, Records
 
 HOUR_MS = 3_600_000
 _CLAIM = re.compile(r"_claims/.+/o(\d{20})")
@@ -125,11 +125,11 @@ class FileWriter:
         """Bytes written so far."""
         return 0 if self._writer is None else int(self._buffer.tell())
 
-    def write(self, records: Sequence[Record]) -> None:
+    def write(self, records: Records) -> None:
         """Writes a row group; of no records, nothing."""
         if records:
             self._open().write_table(_table(self._partition, records))
-            greatest = max(record.timestamp for record in records)
+            greatest = max(records.timestamps)
             self.greatest_timestamp = max(self.greatest_timestamp, greatest)
 
     def close(self) -> bytes:
@@ -151,20 +151,18 @@ class FileWriter:
         return self._writer
 
 
-def _table(partition: PartitionId, records: Sequence[Record]) -> pa.Table:
-    columns: list[Any] = list(zip(*records, strict=True))
-    offsets, timestamps, timestamp_types, keys, headers, payloads = columns
+def _table(partition: PartitionId, records: Records) -> pa.Table:
     count = len(records)
     fields = [
         pa.DictionaryArray.from_arrays(pa.array([0] * count, pa.int32()), [partition.topic]),
         pa.array([partition.epoch] * count, pa.int32()),
         pa.array([partition.partition] * count, pa.int32()),
-        pa.array(offsets, pa.int64()),
-        pa.array(timestamps, pa.int64()).cast(SCHEMA.field("kafka_ts").type),
-        pa.array(timestamp_types, pa.int8()),
-        pa.array(keys, pa.binary()).dictionary_encode(),
-        pa.array([_headers(each) for each in headers], SCHEMA.field("headers").type),
-        pa.array(payloads, pa.binary()),
+        pa.array(records.offsets, pa.int64()),
+        pa.array(records.timestamps, pa.int64()).cast(SCHEMA.field("kafka_ts").type),
+        pa.array(records.timestamp_types, pa.int8()),
+        pa.array(records.keys, pa.binary()).dictionary_encode(),
+        pa.array(list(map(_headers, records.headers)), SCHEMA.field("headers").type),
+        pa.array(records.payloads, pa.binary()),
     ]
     return pa.Table.from_arrays(fields, schema=SCHEMA)
 

@@ -1,9 +1,9 @@
 """Records and partitions as the sinks see them."""
 
 from bisect import bisect_left
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 Headers = Sequence[tuple[str, bytes | None]]
 
@@ -34,13 +34,70 @@ class Record(NamedTuple):
     payload: bytes | None
 
 
-RECORD_BYTES = 300
-"""About what a record takes in memory beyond its payload."""
+RECORD_BYTES = 160
+"""About what a record takes in memory beyond its payload and headers."""
 
 
-def size(records: Sequence[Record]) -> int:
-    """Returns about how many bytes some records take in memory."""
-    return RECORD_BYTES * len(records) + sum(len(each.payload or b"") for each in records)
+@dataclass(slots=True)
+class Records:
+    """Records of one partition in offset order, column by column: cheaper than row by row.
+
+    All columns are equally long; see `Record` for what is in them.
+    """
+
+    offsets: list[int] = field(default_factory=list)
+    timestamps: list[int] = field(default_factory=list)
+    timestamp_types: list[int] = field(default_factory=list)
+    keys: list[bytes | None] = field(default_factory=list)
+    headers: list[Headers | None] = field(default_factory=list)
+    payloads: list[bytes | None] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, rows: Iterable[Record]) -> "Records":
+        """Returns rows as columns."""
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        return cls(*columns) if columns else cls()
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    def __iter__(self) -> Iterator[Record]:
+        return map(Record._make, zip(*self.columns(), strict=True))
+
+    def __getitem__(self, part: slice) -> "Records":
+        return Records(*(column[part] for column in self.columns()))
+
+    def row(self, number: int) -> Record:
+        """Returns one record."""
+        return Record(*(column[number] for column in self.columns()))
+
+    def columns(self) -> tuple[list[Any], ...]:
+        """Returns the columns in the order of `Record`."""
+        return (
+            self.offsets,
+            self.timestamps,
+            self.timestamp_types,
+            self.keys,
+            self.headers,
+            self.payloads,
+        )
+
+    def extend(self, others: "Records") -> None:
+        """Appends the records that come after these."""
+        for column, other in zip(self.columns(), others.columns(), strict=True):
+            column += other
+
+    def index(self, offset: int) -> int:
+        """Returns how many records lie below an offset."""
+        return bisect_left(self.offsets, offset)
+
+    @property
+    def size(self) -> int:
+        """About how many bytes they take in memory."""
+        size = RECORD_BYTES * len(self) + sum(map(len, filter(None, self.payloads)))
+        for headers in filter(None, self.headers):
+            size += sum(64 + len(name) + len(value or b"") for name, value in headers)
+        return size
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +107,10 @@ class Slice:
     partition: PartitionId
     start: int
     next: int
-    records: Sequence[Record]
+    records: Records
 
     def since(self, offset: int) -> "Slice":
         """Returns the part that begins at an offset, which is not beyond `next`."""
         if offset <= self.start:
             return self
-        return Slice(self.partition, offset, self.next, self.records[index(self.records, offset) :])
-
-
-def index(records: Sequence[Record], offset: int) -> int:
-    """Returns how many of some records, in order, lie below an offset."""
-    return bisect_left(records, offset, key=lambda record: record.offset)
+        return Slice(self.partition, offset, self.next, self.records[self.records.index(offset) :])

@@ -8,10 +8,10 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
-from fleetpulse import settings
+from fleetpulse import logs, settings
 from streaming.consumer import Consumer
 from streaming.object_store import ObjectStore, open_store
-from streaming.records import PartitionId, Slice
+from streaming.records import PartitionId, Records, Slice
 from streaming.sinks.ods import Landed, OdsSink
 
 
@@ -21,7 +21,7 @@ class Counting(OdsSink):
     def __init__(self, url: str, records: int) -> None:
         super().__init__(url)
         self.consumer: Consumer | None = None
-        self.first_at = 0.0
+        self.began: tuple[float, float] | None = None
         self._left = records
 
     def land(self, slices: Sequence[Slice]) -> int:
@@ -34,7 +34,7 @@ class Counting(OdsSink):
 
     def open(self, partition: PartitionId, topic_id: str, log_start: int) -> Landed:
         """See `OdsSink`."""
-        self.first_at = self.first_at or time.perf_counter()
+        self.began = self.began or (time.perf_counter(), time.process_time())
         return self._begin(partition, topic_id, log_start)
 
     def _land(self, slices: Sequence[Slice]) -> int:
@@ -53,7 +53,7 @@ class NoOds(Counting):
 
     def read(self, partition: PartitionId, start: int, end: int, limit: int) -> Slice:
         """See `OdsSink`."""
-        return Slice(partition, start, max(start, end), [])
+        return Slice(partition, start, max(start, end), Records())
 
     def note_lake(self, claims: Mapping[PartitionId, int]) -> None:
         """See `OdsSink`."""
@@ -86,9 +86,10 @@ class NoStore:
 
 
 def main() -> None:
-    """Lands, and prints how long it took from the first partition that was opened."""
+    """Lands, and prints what it took from the first partition that was opened on."""
     sinks, records = sys.argv[1], int(sys.argv[2])
     tree = settings.load()
+    logs.configure(tree.log_level)
     kind = NoOds if sinks == "lake" else Counting
     ods = kind(settings.require(tree.ods, "ods").url("consumer"), records)
     store: ObjectStore = NoStore()
@@ -96,7 +97,10 @@ def main() -> None:
         store = open_store(settings.require(tree.lake, "lake"))
     ods.consumer = Consumer(settings.require(tree.kafka, "kafka"), tree.landing, lambda: ods, store)
     ods.consumer.run()
-    print(json.dumps({"seconds": time.perf_counter() - ods.first_at}))
+    began = ods.began or (0, 0)
+    ended = (time.perf_counter(), time.process_time())
+    seconds, cpu_s = (end - begin for end, begin in zip(ended, began, strict=True))
+    print(json.dumps({"seconds": seconds, "client_cpu_s": cpu_s}))
 
 
 if __name__ == "__main__":

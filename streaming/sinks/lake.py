@@ -18,20 +18,17 @@ An unknown outcome raises `OutageError`; calling again goes on at the same step.
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from operator import attrgetter
 from typing import NamedTuple
 
 from streaming import lake_files
 from streaming.errors import FatalError, FencedError
 from streaming.lake_files import HOUR_MS, Claim, FileWriter
 from streaming.object_store import ObjectStore
-from streaming.records import PartitionId, Record, Slice, index, size
+from streaming.records import PartitionId, Records, Slice
 from streaming.settings import LandingSettings
 
 ROW_GROUP_BYTES = 4_000_000
 """What waits of a partition's records until it is compressed as a row group."""
-
-_TIMESTAMP = attrgetter("timestamp")
 
 
 class Tail(NamedTuple):
@@ -217,7 +214,7 @@ class LakePartition:
         self._closed: deque[tuple[Claim, bytes]] = deque()
         self._file = FileWriter(partition)
         self._start = self.next_offset
-        self._tail: list[Record] = []
+        self._tail = Records()
         self._tail_bytes = 0
         self._end = 0  # behind the last record of the open file
         self._hour_end = 0
@@ -243,7 +240,7 @@ class LakePartition:
         records = each.since(min(self.taken, each.next)).records
         self.taken = max(self.taken, each.next)
         if self._adopted is not None:
-            inside = index(records, self._adopted.next)
+            inside = records.index(self._adopted.next)
             self._append(records[:inside])
             records = records[inside:]
             if self.taken < self._adopted.next:
@@ -292,14 +289,14 @@ class LakePartition:
                 f"{found.next}, we would have to {claim.next}"
             )
 
-    def _in_same_hour(self, records: Sequence[Record]) -> int:
+    def _in_same_hour(self, records: Records) -> int:
         """Returns how many of some records belong to the open file: up to a later hour."""
         if not self._is_open:
-            self._hour_end = (records[0].timestamp // HOUR_MS + 1) * HOUR_MS
+            self._hour_end = (records.timestamps[0] // HOUR_MS + 1) * HOUR_MS
         end = self._hour_end
-        if max(map(_TIMESTAMP, records)) < end:
+        if max(records.timestamps) < end:
             return len(records)
-        return next(number for number, each in enumerate(records) if each.timestamp >= end)
+        return next(number for number, each in enumerate(records.timestamps) if each >= end)
 
     @property
     def _is_open(self) -> bool:
@@ -315,21 +312,21 @@ class LakePartition:
             or now - self._last_at >= self._settings.file_silence_s
         )
 
-    def _append(self, records: Sequence[Record]) -> None:
+    def _append(self, records: Records) -> None:
         if not records:
             return
         self._last_at = self._clock()
         if not self._is_open:
             self._first_at = self._last_at
-        self._end = records[-1].offset + 1
-        self._tail += records
-        self._tail_bytes += size(records)
+        self._end = records.offsets[-1] + 1
+        self._tail.extend(records)
+        self._tail_bytes += records.size
         if self._tail_bytes >= min(ROW_GROUP_BYTES, self._file_max_bytes):
             self._write_tail()
 
     def _write_tail(self) -> None:
         self._file.write(self._tail)
-        self._tail, self._tail_bytes = [], 0
+        self._tail, self._tail_bytes = Records(), 0
 
     def _close_file(self) -> None:
         self._write_tail()

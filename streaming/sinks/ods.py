@@ -16,15 +16,25 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from itertools import chain
+from typing import cast
 
 import orjson
 import psycopg
 from psycopg import sql
 
 from streaming import pgcopy
-from streaming.decoding import Decoder, Microseconds, Reason, Rejected, kafka_time, moment
+from streaming.decoding import (
+    Decoder,
+    Judged,
+    Microseconds,
+    Reason,
+    Rejected,
+    kafka_time,
+    moment,
+)
 from streaming.errors import FatalError, FencedError, OutageError
-from streaming.records import Headers, PartitionId, Record, Slice
+from streaming.records import Headers, PartitionId, Record, Records, Slice
 
 _LANDING = ("epoch", "partition", "offset", "kafka_ts", "kafka_ts_type", "key", "headers",
             "payload", "device_id", "site_id", "event_ts", "gateway_ts")  # fmt: skip
@@ -58,10 +68,21 @@ class _Copied:
     rejected: list[bytes] = field(default_factory=list)
     latest: dict[PartitionId, Microseconds] = field(default_factory=dict)
 
+    def note(self, where: PartitionId, records: Records, judged: Judged) -> None:
+        self.rejected += (
+            _quarantine_row(where, records.row(number), verdict)
+            for number, verdict in judged.rejected.items()
+        )
+        if judged.event_ts:
+            self._seen(where, max(map(min, judged.event_ts, judged.arrivals)))
+
     def add(self, other: "_Copied") -> None:
         self.rejected += other.rejected
-        for partition, seen in other.latest.items():
-            self.latest[partition] = max(seen, self.latest.get(partition, seen))
+        for where, latest in other.latest.items():
+            self._seen(where, latest)
+
+    def _seen(self, where: PartitionId, latest: Microseconds) -> None:
+        self.latest[where] = max(latest, self.latest.get(where, latest))
 
 
 class OdsSink:
@@ -171,11 +192,11 @@ class OdsSink:
         bounds = {**partition._asdict(), "start": start, "end": end, "limit": limit}
         with self._transaction() as connection:
             rows = connection.execute(query, bounds).fetchall()
-        records = [
+        records = Records.of(
             Record(offset, _milliseconds(moment), kind, key, _read_headers(headers), payload)
             for offset, moment, kind, key, headers, payload in rows
-        ]
-        stop = records[-1].offset + 1 if len(records) == limit else max(start, end)
+        )
+        stop = records.offsets[-1] + 1 if len(records) == limit else max(start, end)
         return Slice(partition, start, stop, records)
 
     def close(self) -> None:
@@ -201,7 +222,8 @@ class OdsSink:
             if count == 1:
                 each = next(each for each in slices if each.records)
                 refused = Rejected(Reason.REFUSED, _words(error))
-                copied.rejected.append(_quarantine_row(each.partition, each.records[0], refused))
+                row = _quarantine_row(each.partition, each.records.row(0), refused)
+                copied.rejected.append(row)
             else:
                 for half in _halves(slices, count // 2):
                     copied.add(self._copy_isolating(connection, topic, half))
@@ -215,15 +237,17 @@ class OdsSink:
         for each in slices:
             for start in range(0, len(each.records), _CHUNK):
                 records = each.records[start : start + _CHUNK]
-                yield _landing_rows(each.partition, records, decoder, copied)
+                judged = decoder.judge(records)
+                copied.note(each.partition, records, judged)
+                yield _landing_rows(each.partition, records, judged)
 
     def _ensure_days(self, by_topic: dict[str, list[Slice]], today: date) -> None:
         first, last = today - timedelta(_DAYS_BEHIND), today + timedelta(_DAYS_AHEAD)
         days = {
-            (topic, record.timestamp // _DAY_MS)
+            (topic, timestamp // _DAY_MS)
             for topic, slices in by_topic.items()
             for each in slices
-            for record in each.records
+            for timestamp in each.records.timestamps
         }
         for topic, number in sorted(days - self._days):
             day = moment(kafka_time(number * _DAY_MS)).date()
@@ -311,68 +335,69 @@ def _halves(slices: Sequence[Slice], count: int) -> tuple[list[Slice], list[Slic
     return first, second
 
 
-def _landing_rows(
-    where: PartitionId, records: Sequence[Record], decoder: Decoder, copied: _Copied
-) -> bytes:
-    """Returns the rows of events and tombstones; the others are left over in `copied`."""
-    _, epoch, number = where
-    columns = len(_LANDING)
-    decode, identity, length = decoder.decode, pgcopy.identity, pgcopy.length
-    blob, moment = pgcopy.blob, pgcopy.moment
-    latest = copied.latest.get(where)
-    fragments: list[bytes] = []
-    for record in records:
-        verdict = decode(record)
-        if isinstance(verdict, Rejected):
-            copied.rejected.append(_quarantine_row(where, record, verdict))
-            continue
-        offset, timestamp, kind, key, headers, payload = record
-        fragments += (
-            identity(columns, epoch, number, offset, timestamp, kind),
-            stored_key := blob(key),
-            _headers(headers) if headers else pgcopy.NULL,
-        )
-        if verdict is None or payload is None:  # a tombstone
-            fragments.append(pgcopy.NULL * 5)
-            continue
-        envelope, event_ts, gateway_ts, arrival = verdict
-        seen = event_ts if event_ts < arrival else arrival
-        if latest is None or seen > latest:
-            latest = seen
-        fragments += (
-            length(len(payload)),
-            payload,
-            stored_key,  # an event's key is its device_id
-            blob(envelope.site_id.encode()),
-            moment(event_ts),
-            moment(gateway_ts),
-        )
-    if latest is not None:
-        copied.latest[where] = latest
-    return b"".join(fragments)
+def _landing_rows(where: PartitionId, records: Records, judged: Judged) -> bytes:
+    """Returns the rows of events and tombstones."""
+    rows: list[bytes] = []
+    if judged.events:
+        rows += _event_rows(where, _only(records, judged.events), judged)
+    if judged.tombstones:
+        told = _only(records, judged.tombstones)
+        starts = pgcopy.identities(len(_LANDING), where.epoch, where.partition, told)
+        keys, headers = map(pgcopy.blob, told.keys), map(_headers, told.headers)
+        nothing = [pgcopy.NULL * 5] * len(told)
+        rows += chain.from_iterable(zip(starts, keys, headers, nothing, strict=True))
+    return b"".join(rows)
 
 
-def _quarantine_row(partition: PartitionId, record: Record, rejected: Rejected) -> bytes:
-    offset, timestamp, kind, key, headers, payload = record
-    device_id = rejected.device_id
-    return b"".join(
-        (
-            pgcopy.identity(
-                len(_QUARANTINE), partition.epoch, partition.partition, offset, timestamp, kind
-            ),
-            pgcopy.blob(key),
-            _headers(headers) if headers else pgcopy.NULL,
-            pgcopy.blob(partition.topic.encode()),
-            pgcopy.blob(payload),
-            pgcopy.blob(rejected.reason.encode()),
-            pgcopy.blob(_storable(rejected.detail)),
-            pgcopy.blob(None if device_id is None else device_id.encode()),
-            pgcopy.moment(rejected.arrival),
-        )
+def _event_rows(where: PartitionId, records: Records, judged: Judged) -> Iterator[bytes]:
+    # An event's key is its device_id, and it has a payload.
+    payloads = cast(list[bytes], records.payloads)
+    devices = list(map(pgcopy.blob, records.keys))
+    sites = [pgcopy.blob(each.site_id.encode()) for each in judged.envelopes]
+    headers = [pgcopy.NULL] * len(records)
+    if any(records.headers):
+        headers = list(map(_headers, records.headers))
+    rows = zip(
+        pgcopy.identities(len(_LANDING), where.epoch, where.partition, records),
+        devices,
+        headers,
+        map(pgcopy.length, map(len, payloads)),
+        payloads,
+        devices,
+        sites,
+        pgcopy.moments(judged.event_ts),
+        pgcopy.moments(judged.gateway_ts),
+        strict=True,
     )
+    return chain.from_iterable(rows)
 
 
-def _headers(headers: Headers) -> bytes:
+def _only(records: Records, numbers: Sequence[int]) -> Records:
+    """Returns the records at these positions."""
+    if len(numbers) == len(records):
+        return records
+    return Records(*([column[number] for number in numbers] for column in records.columns()))
+
+
+def _quarantine_row(where: PartitionId, record: Record, rejected: Rejected) -> bytes:
+    device_id = rejected.device_id
+    columns = (
+        *pgcopy.identities(len(_QUARANTINE), where.epoch, where.partition, Records.of([record])),
+        pgcopy.blob(record.key),
+        _headers(record.headers),
+        pgcopy.blob(where.topic.encode()),
+        pgcopy.blob(record.payload),
+        pgcopy.blob(rejected.reason.encode()),
+        pgcopy.blob(_storable(rejected.detail)),
+        pgcopy.blob(None if device_id is None else device_id.encode()),
+        *pgcopy.moments([rejected.arrival]),
+    )
+    return b"".join(columns)
+
+
+def _headers(headers: Headers | None) -> bytes:
+    if not headers:
+        return pgcopy.NULL
     encoded = [
         (name, None if value is None else base64.b64encode(value).decode())
         for name, value in headers

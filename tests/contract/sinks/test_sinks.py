@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Protocol, overload
+from typing import Any, Protocol
 from uuid import uuid4
 
 import duckdb
@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from streaming.errors import FencedError
 from streaming.object_store import FileStore, ObjectStore, open_store
-from streaming.records import PartitionId, Record, Slice
+from streaming.records import PartitionId, Record, Records, Slice
 from streaming.settings import LakeSettings, LandingSettings, OdsSettings
 from streaming.sinks.lake import LakeSink
 from streaming.sinks.ods import OdsSink
@@ -124,7 +124,8 @@ class LakeWriter:
 
     def _read(self, start: int) -> Slice:
         records = [self._place.landed[at] for at in sorted(self._place.landed) if at >= start]
-        return Slice(WHERE, start, records[-1].offset + 1 if records else start, records)
+        stop = records[-1].offset + 1 if records else start
+        return Slice(WHERE, start, stop, Records.of(records))
 
 
 def ods(request: pytest.FixtureRequest) -> Place:
@@ -196,7 +197,8 @@ def log(count: int, seed: int = 0) -> list[Record]:
 
 def cut(records: Sequence[Record], start: int, end: int) -> Slice:
     """Returns the slice [start, end) of a log."""
-    return Slice(WHERE, start, end, [each for each in records if start <= each.offset < end])
+    inside = (each for each in records if start <= each.offset < end)
+    return Slice(WHERE, start, end, Records.of(inside))
 
 
 def end_of(records: Sequence[Record]) -> int:
@@ -255,7 +257,8 @@ def test_who_dies_within_a_slice_leaves_nothing_of_it(place: Place) -> None:
     records = log(40)
     writer = place.open()
     writer.land(cut(records, START, records[10].offset))
-    torn = Slice(WHERE, records[10].offset, end_of(records), Torn(records[10:], 15))
+    torn = cut(records, records[10].offset, end_of(records))
+    torn.records.payloads = Torn(torn.records.payloads, 15)
     with pytest.raises(DiedError):
         writer.land(torn)
     assert place.content() == told(records[:10])
@@ -290,26 +293,24 @@ class DiedError(Exception):
     """The process is gone."""
 
 
-class Torn(Sequence[Record]):
-    """Records of which only some can be read before the process dies."""
+class Torn(list[bytes | None]):
+    """Payloads of which only some can be read before the process dies."""
 
-    def __init__(self, records: Sequence[Record], left: int) -> None:
-        self._records = records
+    def __init__(self, payloads: Sequence[bytes | None], left: int) -> None:
+        super().__init__(payloads)
         self._left = left
 
-    def __len__(self) -> int:
-        return len(self._records)
+    def __iter__(self) -> Iterator[bytes | None]:
+        yield from super().__getitem__(slice(self._left))
+        raise DiedError
 
-    @overload
-    def __getitem__(self, at: int) -> Record: ...
-    @overload
-    def __getitem__(self, at: slice) -> Sequence[Record]: ...
-    def __getitem__(self, at: int | slice) -> Any:
-        if isinstance(at, slice):
-            return Torn(self._records[at], self._left)
+    def __getitem__(self, at: Any) -> Any:
+        return Torn(super().__getitem__(at), self._left) if isinstance(at, slice) else self._die(at)
+
+    def _die(self, at: int) -> bytes | None:
         if at >= self._left:
             raise DiedError
-        return self._records[at]
+        return super().__getitem__(at)
 
 
 def attempt(writer: Writer, each: Slice) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from streaming import lake_files
 from streaming.errors import FencedError, OutageError
 from streaming.lake_files import HOUR_MS, Claim
-from streaming.records import PartitionId, Record, Slice
+from streaming.records import PartitionId, Record, Records, Slice
 from streaming.settings import LandingSettings
 from streaming.sinks.lake import LakeSink, read_claim
 
@@ -199,7 +199,7 @@ class Writer:
         def read(start: int) -> Slice:
             records = world.records(start, end)[:limit]
             stop = records[-1].offset + 1 if len(records) == limit else max(start, end)
-            return Slice(WHERE, start, stop, records)
+            return Slice(WHERE, start, stop, Records.of(records))
 
         opened = sink.open(WHERE, ods.start, ods.lake_claim, read)
         sink.add(opened)
@@ -218,7 +218,8 @@ class Writer:
         if self._position <= self._ods_next:
             return
         if self._world.ods.move(self._ods_next, self._position):
-            self._landed.append(Slice(WHERE, self._ods_next, self._position, self._read))
+            read = Records.of(self._read)
+            self._landed.append(Slice(WHERE, self._ods_next, self._position, read))
             self._ods_next, self._read = self._position, []
         else:
             self._sink = None  # fenced

@@ -1,13 +1,15 @@
 """What is an event, what is not, and why: the table of the contract's cases."""
 
 import json
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from streaming.decoding import Decoder, Event, Reason, Rejected, arrival, kafka_time, moment
-from streaming.records import Record
+from streaming.contracts import Envelope
+from streaming.decoding import Decoder, Reason, Rejected, arrival, kafka_time, moment
+from streaming.records import Record, Records
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NOON_MS = int(NOON.timestamp() * 1000)
@@ -48,13 +50,46 @@ def text(topic: str = "telemetry.raw", **changes: object) -> bytes:
     return json.dumps(EVENTS[topic] | changes).encode()
 
 
+@dataclass(frozen=True)
+class Event:
+    """A record that was found to be an event."""
+
+    envelope: Envelope
+    event_ts: int
+    gateway_ts: int | None
+    arrival: int
+
+
+Verdict = Event | Rejected | None
+
+
+def judge_all(topic: str, *rows: Record) -> list[Verdict]:
+    """Returns a verdict for each record; None for a tombstone."""
+    judged = Decoder(topic).judge(Records.of(rows))
+    columns = (judged.envelopes, judged.event_ts, judged.gateway_ts, judged.arrivals)
+    events = dict(zip(judged.events, map(Event, *columns), strict=True))
+    assert sorted([*judged.events, *judged.tombstones, *judged.rejected]) == list(range(len(rows)))
+    return [judged.rejected.get(number, events.get(number)) for number in range(len(rows))]
+
+
 def judge(
     payload: bytes | None,
     topic: str = "telemetry.raw",
     key: bytes | None = DEVICE.encode(),
     timestamp: int = NOON_MS,
-) -> Event | Rejected | None:
-    return Decoder(topic).decode(Record(0, timestamp, 1, key, None, payload))
+) -> Verdict:
+    """Returns the verdict on a record that stands among others, good and bad."""
+    good = Record(0, NOON_MS, 1, DEVICE.encode(), None, text(topic))
+    broken = Record(1, NOON_MS, 1, b"VM-0", None, b"{")
+    it = Record(2, timestamp, 1, key, None, payload)
+    tombstone = Record(3, NOON_MS, 1, DEVICE.encode(), None, None)
+    first, bad, verdict, none, last = judge_all(topic, good, broken, it, tombstone, good)
+    assert isinstance(first, Event)
+    assert isinstance(last, Event)
+    assert isinstance(bad, Rejected)
+    assert none is None
+    assert judge_all(topic, it) == [verdict]  # whatever stands beside it
+    return verdict
 
 
 def reason(payload: bytes, topic: str = "telemetry.raw") -> Reason | None:

@@ -9,7 +9,7 @@ import pytest
 from streaming import lake_files
 from streaming.errors import FatalError
 from streaming.lake_files import Claim, FileWriter
-from streaming.records import PartitionId, Record
+from streaming.records import PartitionId, Record, Records
 
 WHERE = PartitionId("telemetry.raw", 2, 3)
 NOON_MS = 1_772_366_400_000  # 2026-03-01 12:00 UTC
@@ -24,8 +24,8 @@ RECORDS = [
 def written(records: Sequence[Record]) -> bytes:
     """Returns a file of two row groups."""
     writer = FileWriter(WHERE)
-    writer.write(records[:2])
-    writer.write(records[2:])
+    writer.write(Records.of(records[:2]))
+    writer.write(Records.of(records[2:]))
     return writer.close()
 
 
