@@ -35,7 +35,6 @@ from streaming import kafka
 from streaming.budget import Budget
 from streaming.errors import FatalError, FencedError, StreamingError
 from streaming.kafka import Where
-from streaming.object_store import ObjectStore
 from streaming.records import Headers, PartitionId, Records, Slice
 from streaming.settings import KafkaSettings, LandingSettings
 from streaming.sinks.lake import LakePartition, LakeSink
@@ -125,7 +124,7 @@ class Consumer:
         settings: How writes are grouped, and how much may wait in memory.
         open_ods: Makes the ODS sink; another one after a fence, for the last step of the old one
             may still hang.
-        store: The lake.
+        open_lake: Makes the lake sink.
     """
 
     def __init__(
@@ -133,12 +132,12 @@ class Consumer:
         kafka_settings: KafkaSettings,
         settings: LandingSettings,
         open_ods: Callable[[], OdsSink],
-        store: ObjectStore,
+        open_lake: Callable[[], LakeSink],
     ) -> None:
         self._kafka_settings = kafka_settings
         self._settings = settings
         self._open_ods = open_ods
-        self._store = store
+        self._open_lake = open_lake
         self._stop = threading.Event()
 
     def stop(self) -> None:
@@ -153,7 +152,11 @@ class Consumer:
         """
         while not self._stop.is_set():
             session = _Session(
-                self._kafka_settings, self._settings, self._open_ods(), self._store, self._stop
+                self._kafka_settings,
+                self._settings,
+                self._open_ods(),
+                self._open_lake(),
+                self._stop,
             )
             try:
                 session.run()
@@ -170,7 +173,7 @@ class _Session:
         kafka_settings: KafkaSettings,
         settings: LandingSettings,
         ods: OdsSink,
-        store: ObjectStore,
+        lake: LakeSink,
         stop: threading.Event,
     ) -> None:
         self._kafka_settings = kafka_settings
@@ -191,7 +194,7 @@ class _Session:
         self._ods = ods
         self._ods_stage = Stage("ods")
         self._topic_ids: dict[str, str] = {}
-        self._lake = LakeSink(store, settings, settings.max_buffer_bytes // 2)
+        self._lake = lake
         self._lake_stage = Stage("lake", self._put, settings.flush_interval_s)
         self._in_lake: dict[PartitionId, _Opened] = {}
 
@@ -374,9 +377,18 @@ class _Session:
 
     def _poll(self) -> None:
         messages = self._consumer.consume(POLL_RECORDS, POLL_S)
-        if any(map(ck.Message.error, messages)):
-            self._on_errors(messages)
-            messages = [message for message in messages if message.error() is None]
+        if not any(map(ck.Message.error, messages)):
+            self._read(messages)
+            return
+        # In their order: an end of the log is told after the records that come before it.
+        for is_error, run in groupby(messages, lambda message: message.error() is not None):
+            if is_error:
+                for message in run:
+                    self._on_error(message)
+            else:
+                self._read(list(run))
+
+    def _read(self, messages: Sequence[ck.Message]) -> None:
         # The client's types allow text and None here, for what it sends.
         places = cast(
             Iterable[Where],
@@ -390,13 +402,8 @@ class _Session:
                 self._budget.take(partition.read(_records(messages[start:stop])))
             start = stop
 
-    def _on_errors(self, messages: Sequence[ck.Message]) -> None:
-        for message in messages:
-            error = message.error()
-            if error is not None:
-                self._on_error(message, error)
-
-    def _on_error(self, message: ck.Message, error: ck.KafkaError) -> None:
+    def _on_error(self, message: ck.Message) -> None:
+        error = cast(ck.KafkaError, message.error())
         code = error.code()
         if code == ck.KafkaError._PARTITION_EOF:
             partition = self._partitions.get(cast(Where, (message.topic(), message.partition())))

@@ -40,10 +40,16 @@ def identities(columns: int, epoch: int, partition: int, records: Records) -> It
         repeat(8),
         records.offsets,
         repeat(8),
-        map(_stamp, records.timestamps),
+        _stamps(records.timestamps),
         repeat(2),
         records.timestamp_types,
     )
+
+
+def _stamps(milliseconds: list[int]) -> list[int]:
+    if milliseconds and min(milliseconds) >= _FIRST_MS and max(milliseconds) < _END_MS:
+        return [each * 1000 - _POSTGRES_EPOCH_US for each in milliseconds]
+    return list(map(_stamp, milliseconds))
 
 
 def _stamp(milliseconds: int) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryFile
+from threading import Timer
 
 from psycopg import sql
 
@@ -107,8 +108,11 @@ def run(world: World, command: list[str], environment: Mapping[str, str]) -> tup
     before = cpu_s(world.postgres_pid())
     with timed() as took, TemporaryFile("w+") as output:
         process = subprocess.Popen(command, env=dict(environment), stdout=output)
+        watchdog = Timer(LIMIT_S, process.kill)
+        watchdog.start()
         with Memory(process.pid) as memory:
             _, status, used = os.wait4(process.pid, 0)
+        watchdog.cancel()
         output.seek(0)
         words = output.read()
     process.returncode = os.waitstatus_to_exitcode(status)

@@ -6,12 +6,14 @@ Its settings come by the environment, as the consumer's do; its argument says wh
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from fleetpulse import logs, settings
+from fleetpulse.consume import spare_the_garbage_collector
 from streaming.consumer import Consumer
-from streaming.object_store import ObjectStore, open_store
+from streaming.object_store import open_store
 from streaming.records import PartitionId, Records, Slice
+from streaming.sinks.lake import LakeSink
 from streaming.sinks.ods import Landed, OdsSink
 
 
@@ -65,24 +67,11 @@ class NoOds(Counting):
         return Landed(log_start, log_start, None)
 
 
-class NoStore:
+class NoLake(LakeSink):
     """A lake that takes everything and keeps nothing: the ODS alone."""
 
-    def put_if_absent(self, key: str, body: bytes) -> bool:
-        """See `ObjectStore`."""
-        return True
-
-    def get(self, key: str) -> bytes | None:
-        """See `ObjectStore`."""
-        return None
-
-    def exists(self, key: str) -> bool:
-        """See `ObjectStore`."""
-        return False
-
-    def keys(self, prefix: str, after: str = "") -> Iterator[str]:
-        """See `ObjectStore`."""
-        return iter(())
+    def take(self, slices: Iterable[Slice]) -> None:
+        """See `LakeSink`."""
 
 
 def main() -> None:
@@ -92,10 +81,12 @@ def main() -> None:
     logs.configure(tree.log_level)
     kind = NoOds if sinks == "lake" else Counting
     ods = kind(settings.require(tree.ods, "ods").url("consumer"), records)
-    store: ObjectStore = NoStore()
-    if sinks != "ods":
-        store = open_store(settings.require(tree.lake, "lake"))
-    ods.consumer = Consumer(settings.require(tree.kafka, "kafka"), tree.landing, lambda: ods, store)
+    store = open_store(settings.require(tree.lake, "lake"))
+    lake = (NoLake if sinks == "ods" else LakeSink)(store, tree.landing)
+    ods.consumer = Consumer(
+        settings.require(tree.kafka, "kafka"), tree.landing, lambda: ods, lambda: lake
+    )
+    spare_the_garbage_collector()
     ods.consumer.run()
     began = ods.began or (0, 0)
     ended = (time.perf_counter(), time.process_time())

@@ -48,8 +48,7 @@ class LakeSink:
 
     Args:
         store: The lake.
-        settings: When a file closes.
-        max_bytes: Memory for what waits in open files; the largest closes early.
+        settings: When a file closes, and how much may wait in open files: the largest closes early.
         clock: Seconds, for the age of files.
     """
 
@@ -57,12 +56,11 @@ class LakeSink:
         self,
         store: ObjectStore,
         settings: LandingSettings,
-        max_bytes: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._settings = settings
-        self._max_bytes = max_bytes
+        self._max_bytes = settings.max_buffer_bytes // 2
         self._clock = clock
         self._partitions: dict[PartitionId, LakePartition] = {}
 

@@ -243,12 +243,10 @@ class OdsSink:
 
     def _ensure_days(self, by_topic: dict[str, list[Slice]], today: date) -> None:
         first, last = today - timedelta(_DAYS_BEHIND), today + timedelta(_DAYS_AHEAD)
-        days = {
-            (topic, timestamp // _DAY_MS)
-            for topic, slices in by_topic.items()
-            for each in slices
-            for timestamp in each.records.timestamps
-        }
+        days: set[tuple[str, int]] = set()
+        for topic, slices in by_topic.items():
+            for each in slices:
+                days |= {(topic, day) for day in _days(each.records.timestamps)}
         for topic, number in sorted(days - self._days):
             day = moment(kafka_time(number * _DAY_MS)).date()
             if first <= day <= last:
@@ -278,6 +276,13 @@ class OdsSink:
         except BaseException:
             self.close()
             raise
+
+
+def _days(timestamps: list[int]) -> set[int]:
+    if not timestamps:
+        return set()
+    ends = {min(timestamps) // _DAY_MS, max(timestamps) // _DAY_MS}
+    return ends if len(ends) == 1 else {timestamp // _DAY_MS for timestamp in timestamps}
 
 
 def _lock(connection: psycopg.Connection, slices: Sequence[Slice]) -> None:

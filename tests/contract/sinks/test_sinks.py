@@ -112,7 +112,7 @@ class Lake:
 class LakeWriter:
     def __init__(self, place: Lake, store: ObjectStore) -> None:
         self._place = place
-        self._sink = LakeSink(store, LandingSettings(), max_bytes=10_000_000)
+        self._sink = LakeSink(store, LandingSettings())
         self._opened = self._sink.open(WHERE, START, None, self._read)
         self._sink.add(self._opened)
         self.next_offset = self._opened.taken

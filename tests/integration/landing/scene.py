@@ -40,7 +40,7 @@ from streaming.errors import FatalError, OutageError
 from streaming.object_store import ObjectStore, open_store
 from streaming.records import PartitionId
 from streaming.settings import KafkaSettings, LakeSettings, LandingSettings, OdsSettings
-from streaming.sinks.lake import read_tail
+from streaming.sinks.lake import LakeSink, read_tail
 from streaming.sinks.ods import OdsSink, table_of
 from streaming.verify import Comparison, verify
 from tests.integration.landing.process import Process
@@ -210,7 +210,10 @@ class Scene:
         section = {"flush_interval_s": 0.05, "file_max_age_s": 3600, **changes}
         landing = LandingSettings.model_validate(section)
         consumer = Consumer(
-            self.kafka, landing, partial(OdsSink, self.ods.url("consumer")), self.store
+            self.kafka,
+            landing,
+            partial(OdsSink, self.ods.url("consumer")),
+            partial(LakeSink, self.store, landing),
         )
         ends = self.ends()
         with ThreadPoolExecutor(1) as pool:

@@ -162,6 +162,7 @@ class Writer:
         self._settings = LandingSettings(
             file_max_age_s=world.chance.choice([1, 5, 50]),
             file_silence_s=world.chance.choice([2, 20]),
+            max_buffer_mb=world.chance.choice([0.001, 1]),
             file_max_mb=world.chance.choice([0.0002, 0.001, 1]),
         )
         self._sink: LakeSink | None = None
@@ -188,12 +189,7 @@ class Writer:
 
     def open(self) -> None:
         world, ods = self._world, self._world.ods
-        sink = LakeSink(
-            world.store,
-            self._settings,
-            max_bytes=world.chance.choice([500, 1_000_000]),
-            clock=lambda: world.now,
-        )
+        sink = LakeSink(world.store, self._settings, lambda: world.now)
         end, limit = ods.next_offset, world.chance.randint(1, 9)
 
         def read(start: int) -> Slice:
