@@ -10,9 +10,9 @@ Each sink knows by itself how far it has got, so nothing here needs to be rememb
 4. Hand on to the lake what the ODS has landed; put the files that are due.
 5. Commit to Kafka the smaller of the two offsets, as a hint.
 
-Polling, the ODS and the lake have a thread each, and slices are handed from one to the next:
+Polling, packing, the ODS and the lake have a thread each; slices are handed from one to the next:
 
-    poll ──slices──► ODS stage ──landed slices──► lake stage
+    poll ──slices──► pack stage ──rows──► ODS stage ──landed slices──► lake stage
 
 An outage holds up its own stage. What has been polled and not landed is bounded: when the buffer
 is full, partitions pause, and polling goes on, so the group membership is kept. Fenced by another
@@ -39,6 +39,7 @@ from streaming.records import Headers, PartitionId, Records, Slice
 from streaming.settings import KafkaSettings, LandingSettings
 from streaming.sinks.lake import LakePartition, LakeSink
 from streaming.sinks.ods import OdsSink
+from streaming.sinks.ods_rows import Packed, Packer
 from streaming.stage import Result, Stage
 
 POLL_RECORDS = 1_000
@@ -50,7 +51,7 @@ RELIEF_S = 1.0
 FENCED_S = 5.0
 """Pause after another consumer has fenced this one."""
 AHEAD = 2
-"""Flushes that may wait for the ODS: while one is being landed, the next is ready."""
+"""Flushes that may wait: while one is being landed, the next is packed."""
 
 log = structlog.get_logger()
 
@@ -191,12 +192,15 @@ class _Session:
             logger=kafka.LOGGER,
         )
         # Each sink, and what follows it here, belongs to the thread of its stage.
+        self._packer = Packer()
+        self._pack_stage = Stage("packing")
         self._ods = ods
         self._ods_stage = Stage("ods")
         self._topic_ids: dict[str, str] = {}
         self._lake = lake
         self._lake_stage = Stage("lake", self._put, settings.flush_interval_s)
         self._in_lake: dict[PartitionId, _Opened] = {}
+        self._stages = (self._pack_stage, self._ods_stage, self._lake_stage)
 
     def run(self) -> None:
         try:
@@ -234,12 +238,13 @@ class _Session:
             self._check()
 
     def _check(self) -> None:
-        self._ods_stage.check()
-        self._lake_stage.check()
+        for stage in self._stages:
+            stage.check()
 
     def _end_stages(self) -> None:
-        for stage in (self._ods_stage, self._lake_stage):
+        for stage in self._stages:
             stage.end()
+        self._pack_stage.join(1)
         self._lake_stage.join(1)
         if self._ods_stage.join(1):
             self._ods.close()
@@ -299,16 +304,18 @@ class _Session:
             self._publish()
 
         self._hand_over(partitions)
-        closing = self._ods_stage.submit(lambda: self._lake_stage.submit(close))
-        closed = self._await(closing, deadline)
-        self._await(closed, deadline)
+        packed = self._pack_stage.submit(lambda: None)
+        self._await(packed, deadline)
+        landed = self._ods_stage.submit(lambda: None)
+        self._await(landed, deadline)
+        self._await(self._lake_stage.submit(close), deadline)
         self._commit(partitions, wait=True)
 
     def _await(self, future: Future[Result], deadline: float) -> Result:
         """Waits for a step; not for the end of an outage."""
         while True:
             self._check()
-            for stage in (self._ods_stage, self._lake_stage):
+            for stage in self._stages:
                 if stage.outage is not None:
                     raise stage.outage
             try:
@@ -430,7 +437,7 @@ class _Session:
         waiting = sum(len(partition.pending) for partition in partitions)
         aged = now - self._flushed_at >= self._settings.flush_interval_s
         full = waiting >= self._settings.flush_max_records or self._budget.is_full
-        if (aged or full) and self._ods_stage.waiting < AHEAD:
+        if (aged or full) and self._pack_stage.waiting + self._ods_stage.waiting < AHEAD:
             if self._hand_over(partitions):
                 self._looked_at = now
             self._commit(partitions)
@@ -444,16 +451,24 @@ class _Session:
     def _hand_over(self, partitions: Iterable[Partition]) -> bool:
         work = [each.cut() for each in partitions if each.position > each.handed_over]
         if work:
-            self._ods_stage.submit(partial(self._land, work))
+            self._pack_stage.submit(partial(self._pack, work))
         return bool(work)
 
-    # 3. In the ODS stage --------------------------------------------------------------------------
+    # 3. In the pack stage
 
-    def _land(self, work: Sequence[_Work]) -> None:
+    def _pack(self, work: Sequence[_Work]) -> None:
+        packed = self._packer.pack([each.slice for each in work])
+        self._ods_stage.submit(partial(self._land, work, packed))
+
+    # 3. In the ODS stage
+
+    def _land(self, work: Sequence[_Work], packed: Packed) -> None:
         live = [each for each in work if not each.partition.lost]
+        if len(live) < len(work):
+            packed = Packer().pack([each.slice for each in live])
         # After the poll: what was read before this answer is of the topic that we know.
         self._look_at_topics({each.slice.partition.topic for each in live if each.slice.records})
-        quarantined = self._ods.land([each.slice for each in live]) if live else 0
+        quarantined = self._ods.land(packed) if live else 0
         for each in live:
             each.partition.ods_next = each.slice.next
         records = sum(len(each.slice.records) for each in live)

@@ -15,6 +15,7 @@ from streaming.object_store import open_store
 from streaming.records import PartitionId, Records, Slice
 from streaming.sinks.lake import LakeSink
 from streaming.sinks.ods import Landed, OdsSink
+from streaming.sinks.ods_rows import Packed
 
 
 class Counting(OdsSink):
@@ -26,10 +27,10 @@ class Counting(OdsSink):
         self.began: tuple[float, float] | None = None
         self._left = records
 
-    def land(self, slices: Sequence[Slice]) -> int:
+    def land(self, packed: Packed) -> int:
         """See `OdsSink`; stops the consumer at the end."""
-        quarantined = self._land(slices)
-        self._left -= sum(len(each.records) for each in slices)
+        quarantined = self._land(packed)
+        self._left -= sum(len(each.records) for each in packed.slices)
         if self._left <= 0 and self.consumer is not None:
             self.consumer.stop()
         return quarantined
@@ -39,8 +40,8 @@ class Counting(OdsSink):
         self.began = self.began or (time.perf_counter(), time.process_time())
         return self._begin(partition, topic_id, log_start)
 
-    def _land(self, slices: Sequence[Slice]) -> int:
-        return super().land(slices)
+    def _land(self, packed: Packed) -> int:
+        return super().land(packed)
 
     def _begin(self, partition: PartitionId, topic_id: str, log_start: int) -> Landed:
         return super().open(partition, topic_id, log_start)

@@ -2,7 +2,7 @@
 
 1. Lock the partitions' rows and compare their `next_offset`: whoever finds another value aborts,
    and a zombie that comes later waits here.
-2. COPY the events and tombstones into their landing tables, decoding while the server works.
+2. COPY the events and tombstones into their landing tables.
 3. COPY the rejected into quarantine.
 4. Move the offsets, commit.
 
@@ -10,38 +10,27 @@ A record that the database refuses by itself, against all that `decoding` checks
 halving and goes to quarantine with the database's words; a failing database is an outage.
 """
 
-import base64
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from itertools import chain
-from typing import cast
 
-import orjson
 import psycopg
 from psycopg import sql
 
 from streaming import pgcopy
-from streaming.decoding import (
-    Decoder,
-    Judged,
-    Microseconds,
-    Reason,
-    Rejected,
-    kafka_time,
-    moment,
-)
+from streaming.decoding import Reason, Rejected, kafka_time, moment
 from streaming.errors import FatalError, FencedError, OutageError
-from streaming.records import Headers, PartitionId, Record, Records, Slice
+from streaming.records import PartitionId, Record, Records, Slice
+from streaming.sinks.ods_rows import (
+    LANDING,
+    QUARANTINE,
+    Packed,
+    Packer,
+    quarantine_row,
+    read_headers,
+)
 
-_LANDING = ("epoch", "partition", "offset", "kafka_ts", "kafka_ts_type", "key", "headers",
-            "payload", "device_id", "site_id", "event_ts", "gateway_ts")  # fmt: skip
-_QUARANTINE = ("epoch", "partition", "offset", "kafka_ts", "kafka_ts_type", "key", "headers",
-               "topic", "payload", "reason", "detail", "device_id", "arrival_ts")  # fmt: skip
-_CHUNK = 1_000
-"""Rows sent at a time: while the server stores one chunk, the next is decoded."""
 _DAY_MS = 86_400_000
 _DAYS_BEHIND, _DAYS_AHEAD = 400, 1
 """Days around today that get a partition of their own; others go to the default partition."""
@@ -61,37 +50,13 @@ def table_of(topic: str) -> str:
     return topic.replace(".", "_")
 
 
-@dataclass(slots=True)
-class _Copied:
-    """What a COPY of events has left over: rows for quarantine, and the largest times seen."""
-
-    rejected: list[bytes] = field(default_factory=list)
-    latest: dict[PartitionId, Microseconds] = field(default_factory=dict)
-
-    def note(self, where: PartitionId, records: Records, judged: Judged) -> None:
-        self.rejected += (
-            _quarantine_row(where, records.row(number), verdict)
-            for number, verdict in judged.rejected.items()
-        )
-        if judged.event_ts:
-            self._seen(where, max(map(min, judged.event_ts, judged.arrivals)))
-
-    def add(self, other: "_Copied") -> None:
-        self.rejected += other.rejected
-        for where, latest in other.latest.items():
-            self._seen(where, latest)
-
-    def _seen(self, where: PartitionId, latest: Microseconds) -> None:
-        self.latest[where] = max(latest, self.latest.get(where, latest))
-
-
 class OdsSink:
     """Lands slices in Postgres. One connection, opened when needed and again after an outage."""
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._connection: psycopg.Connection | None = None
-        self._decoders: dict[str, Decoder] = {}
+        self._packer = Packer()
         self._days: set[tuple[str, int]] = set()
 
     def epoch(self, topic: str, topic_id: str) -> int:
@@ -133,7 +98,7 @@ class OdsSink:
             raise FatalError(f"landing.offsets has no row for {partition} that was just put there")
         return Landed(*row)
 
-    def land(self, slices: Sequence[Slice]) -> int:
+    def land(self, packed: Packed) -> int:
         """Lands slices of different partitions, all or none.
 
         Returns:
@@ -141,24 +106,20 @@ class OdsSink:
 
         Raises:
             FencedError: A partition is not where a slice starts; nothing was landed.
-            OutageError: The database cannot do it now, or its answer was lost: the caller reads
-                the offsets again before it goes on.
+            OutageError: The database cannot do it now, or its answer was lost: a second try finds
+                itself fenced if the first one has landed.
         """
         now = datetime.now(UTC)
-        by_topic: dict[str, list[Slice]] = defaultdict(list)
-        for each in slices:
-            by_topic[each.partition.topic].append(each)
-        self._ensure_days(by_topic, now.date())
-        ceiling = (now - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
-        copied = _Copied()
+        self._ensure_days(packed.slices, now.date())
         with self._transaction() as connection:
-            _lock(connection, slices)
-            for topic, of_topic in by_topic.items():
-                copied.add(self._copy_isolating(connection, topic, of_topic))
-            if copied.rejected:
-                _copy(connection, "quarantine", _QUARANTINE, [b"".join(copied.rejected)])
-            _move(connection, slices, copied.latest, ceiling)
-        return len(copied.rejected)
+            _lock(connection, packed.slices)
+            rejected = [*packed.rejected]
+            for topic, chunks in packed.events.items():
+                rejected += self._copy_isolating(connection, topic, chunks, packed.slices)
+            if rejected:
+                _copy(connection, "quarantine", QUARANTINE, rejected)
+            _move(connection, packed, now)
+        return len(rejected)
 
     def note_lake(self, claims: dict[PartitionId, int]) -> None:
         """Remembers complete claims: where recovery begins to read the lake's chain."""
@@ -193,7 +154,7 @@ class OdsSink:
         with self._transaction() as connection:
             rows = connection.execute(query, bounds).fetchall()
         records = Records.of(
-            Record(offset, _milliseconds(moment), kind, key, _read_headers(headers), payload)
+            Record(offset, _milliseconds(moment), kind, key, read_headers(headers), payload)
             for offset, moment, kind, key, headers, payload in rows
         )
         stop = records.offsets[-1] + 1 if len(records) == limit else max(start, end)
@@ -206,47 +167,34 @@ class OdsSink:
             self._connection = None
 
     def _copy_isolating(
-        self, connection: psycopg.Connection, topic: str, slices: Sequence[Slice]
-    ) -> _Copied:
-        """Copies events; what the database refuses by itself is left over for quarantine."""
-        count = sum(len(each.records) for each in slices)
-        copied = _Copied()
-        if not count:
-            return copied
+        self,
+        connection: psycopg.Connection,
+        topic: str,
+        chunks: Sequence[bytes],
+        slices: Sequence[Slice],
+    ) -> list[bytes]:
+        """Copies a topic's rows; returns as quarantine rows what the database refuses by itself."""
         try:
             with connection.transaction():
-                chunks = self._rows(topic, slices, copied)
-                _copy(connection, table_of(topic), _LANDING, chunks)
+                _copy(connection, table_of(topic), LANDING, chunks)
         except psycopg.DataError as error:
-            copied = _Copied()
+            of_topic = [each for each in slices if each.partition.topic == topic and each.records]
+            count = sum(len(each.records) for each in of_topic)
             if count == 1:
-                each = next(each for each in slices if each.records)
                 refused = Rejected(Reason.REFUSED, _words(error))
-                row = _quarantine_row(each.partition, each.records.row(0), refused)
-                copied.rejected.append(row)
-            else:
-                for half in _halves(slices, count // 2):
-                    copied.add(self._copy_isolating(connection, topic, half))
-        return copied
+                return [quarantine_row(of_topic[0].partition, of_topic[0].records.row(0), refused)]
+            rejected: list[bytes] = []
+            for half in _halves(of_topic, count // 2):
+                rows = self._packer.pack(half).events[topic]
+                rejected += self._copy_isolating(connection, topic, rows, half)
+            return rejected
+        return []
 
-    def _rows(self, topic: str, slices: Sequence[Slice], copied: _Copied) -> Iterator[bytes]:
-        """Yields chunks of landing rows; the rejected and the largest times go to `copied`."""
-        decoder = self._decoders.get(topic)
-        if decoder is None:
-            decoder = self._decoders[topic] = Decoder(topic)
-        for each in slices:
-            for start in range(0, len(each.records), _CHUNK):
-                records = each.records[start : start + _CHUNK]
-                judged = decoder.judge(records)
-                copied.note(each.partition, records, judged)
-                yield _landing_rows(each.partition, records, judged)
-
-    def _ensure_days(self, by_topic: dict[str, list[Slice]], today: date) -> None:
+    def _ensure_days(self, slices: Sequence[Slice], today: date) -> None:
         first, last = today - timedelta(_DAYS_BEHIND), today + timedelta(_DAYS_AHEAD)
-        days: set[tuple[str, int]] = set()
-        for topic, slices in by_topic.items():
-            for each in slices:
-                days |= {(topic, day) for day in _days(each.records.timestamps)}
+        days = {
+            (each.partition.topic, day) for each in slices for day in _days(each.records.timestamps)
+        }
         for topic, number in sorted(days - self._days):
             day = moment(kafka_time(number * _DAY_MS)).date()
             if first <= day <= last:
@@ -302,21 +250,10 @@ def _lock(connection: psycopg.Connection, slices: Sequence[Slice]) -> None:
             )
 
 
-def _move(
-    connection: psycopg.Connection,
-    slices: Sequence[Slice],
-    latest: dict[PartitionId, Microseconds],
-    ceiling: Microseconds,
-) -> None:
+def _move(connection: psycopg.Connection, packed: Packed, now: datetime) -> None:
     """Moves the offsets of locked partitions. A time from the future counts as now."""
-    columns = [
-        (
-            *each.partition,
-            each.next,
-            moment(min(latest[each.partition], ceiling)) if each.partition in latest else None,
-        )
-        for each in slices
-    ]
+    latest = {where: min(moment(seen), now) for where, seen in packed.latest.items()}
+    columns = [(*each.partition, each.next, latest.get(each.partition)) for each in packed.slices]
     connection.execute(
         "update landing.offsets as at set next_offset = moved.next_offset, moved_at = now(),"
         " max_event_ts = greatest(at.max_event_ts, moved.max_event_ts)"
@@ -340,104 +277,19 @@ def _halves(slices: Sequence[Slice], count: int) -> tuple[list[Slice], list[Slic
     return first, second
 
 
-def _landing_rows(where: PartitionId, records: Records, judged: Judged) -> bytes:
-    """Returns the rows of events and tombstones."""
-    rows: list[bytes] = []
-    if judged.events:
-        rows += _event_rows(where, _only(records, judged.events), judged)
-    if judged.tombstones:
-        told = _only(records, judged.tombstones)
-        starts = pgcopy.identities(len(_LANDING), where.epoch, where.partition, told)
-        keys, headers = map(pgcopy.blob, told.keys), map(_headers, told.headers)
-        nothing = [pgcopy.NULL * 5] * len(told)
-        rows += chain.from_iterable(zip(starts, keys, headers, nothing, strict=True))
-    return b"".join(rows)
-
-
-def _event_rows(where: PartitionId, records: Records, judged: Judged) -> Iterator[bytes]:
-    # An event's key is its device_id, and it has a payload.
-    payloads = cast(list[bytes], records.payloads)
-    devices = list(map(pgcopy.blob, records.keys))
-    sites = [pgcopy.blob(each.site_id.encode()) for each in judged.envelopes]
-    headers = [pgcopy.NULL] * len(records)
-    if any(records.headers):
-        headers = list(map(_headers, records.headers))
-    rows = zip(
-        pgcopy.identities(len(_LANDING), where.epoch, where.partition, records),
-        devices,
-        headers,
-        map(pgcopy.length, map(len, payloads)),
-        payloads,
-        devices,
-        sites,
-        pgcopy.moments(judged.event_ts),
-        pgcopy.moments(judged.gateway_ts),
-        strict=True,
-    )
-    return chain.from_iterable(rows)
-
-
-def _only(records: Records, numbers: Sequence[int]) -> Records:
-    """Returns the records at these positions."""
-    if len(numbers) == len(records):
-        return records
-    return Records(*([column[number] for number in numbers] for column in records.columns()))
-
-
-def _quarantine_row(where: PartitionId, record: Record, rejected: Rejected) -> bytes:
-    device_id = rejected.device_id
-    columns = (
-        *pgcopy.identities(len(_QUARANTINE), where.epoch, where.partition, Records.of([record])),
-        pgcopy.blob(record.key),
-        _headers(record.headers),
-        pgcopy.blob(where.topic.encode()),
-        pgcopy.blob(record.payload),
-        pgcopy.blob(rejected.reason.encode()),
-        pgcopy.blob(_storable(rejected.detail)),
-        pgcopy.blob(None if device_id is None else device_id.encode()),
-        *pgcopy.moments([rejected.arrival]),
-    )
-    return b"".join(columns)
-
-
-def _headers(headers: Headers | None) -> bytes:
-    if not headers:
-        return pgcopy.NULL
-    encoded = [
-        (name, None if value is None else base64.b64encode(value).decode())
-        for name, value in headers
-    ]
-    return pgcopy.blob(orjson.dumps(encoded))
-
-
-def _read_headers(headers: str | None) -> Headers | None:
-    if headers is None:
-        return None
-    return [
-        (name, None if value is None else base64.b64decode(value))
-        for name, value in orjson.loads(headers)
-    ]
-
-
-def _storable(text: str) -> bytes:
-    return text.replace("\x00", "\\x00")[:1000].encode("utf-8", "backslashreplace")
-
-
 def _milliseconds(moment: datetime) -> int:
     return int((moment - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(milliseconds=1))
 
 
 def _copy(
-    connection: psycopg.Connection, table: str, columns: Sequence[str], chunks: Iterable[bytes]
+    connection: psycopg.Connection, table: str, columns: Sequence[str], chunks: Sequence[bytes]
 ) -> None:
     statement = sql.SQL("copy landing.{} ({}) from stdin (format binary)").format(
         sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
     )
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        copy.write(pgcopy.HEADER)
-        for chunk in chunks:
+        for chunk in (pgcopy.HEADER, *chunks, pgcopy.TRAILER):
             copy.write(chunk)
-        copy.write(pgcopy.TRAILER)
 
 
 def _passing(error: psycopg.Error) -> bool:

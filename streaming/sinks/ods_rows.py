@@ -1,0 +1,152 @@
+"""Slices as rows of the ODS: judged, and packed for COPY, before a transaction needs them."""
+
+import base64
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import cast
+
+import orjson
+
+from streaming import pgcopy
+from streaming.decoding import Decoder, Judged, Microseconds, Rejected
+from streaming.records import Headers, PartitionId, Record, Records, Slice
+
+LANDING = ("epoch", "partition", "offset", "kafka_ts", "kafka_ts_type", "key", "headers",
+            "payload", "device_id", "site_id", "event_ts", "gateway_ts")  # fmt: skip
+QUARANTINE = ("epoch", "partition", "offset", "kafka_ts", "kafka_ts_type", "key", "headers",
+               "topic", "payload", "reason", "detail", "device_id", "arrival_ts")  # fmt: skip
+CHUNK = 1_000
+"""Records judged and packed at a time."""
+
+
+@dataclass(slots=True)
+class Packed:
+    """Slices of different partitions, as rows.
+
+    `events` holds the landing rows of each topic, in chunks; `latest` the largest time that each
+    partition's events have seen.
+    """
+
+    slices: Sequence[Slice]
+    events: dict[str, list[bytes]] = field(default_factory=lambda: defaultdict(list))
+    rejected: list[bytes] = field(default_factory=list)
+    latest: dict[PartitionId, Microseconds] = field(default_factory=dict)
+
+
+class Packer:
+    """Packs slices. To be used by one thread at a time."""
+
+    def __init__(self) -> None:
+        self._decoders: dict[str, Decoder] = {}
+
+    def pack(self, slices: Sequence[Slice]) -> Packed:
+        """Judges records and returns them as rows."""
+        packed = Packed(slices)
+        for each in slices:
+            where = each.partition
+            decoder = self._decoders.get(where.topic)
+            if decoder is None:
+                decoder = self._decoders[where.topic] = Decoder(where.topic)
+            for start in range(0, len(each.records), CHUNK):
+                records = each.records[start : start + CHUNK]
+                _pack(where, records, decoder.judge(records), packed)
+        return packed
+
+
+def _pack(where: PartitionId, records: Records, judged: Judged, packed: Packed) -> None:
+    if rows := _landing_rows(where, records, judged):
+        packed.events[where.topic].append(rows)
+    packed.rejected += (
+        quarantine_row(where, records.row(number), verdict)
+        for number, verdict in judged.rejected.items()
+    )
+    if judged.event_ts:
+        seen = max(map(min, judged.event_ts, judged.arrivals))
+        packed.latest[where] = max(seen, packed.latest.get(where, seen))
+
+
+def _landing_rows(where: PartitionId, records: Records, judged: Judged) -> bytes:
+    """Returns the rows of events and tombstones."""
+    rows: list[bytes] = []
+    if judged.events:
+        rows += _event_rows(where, _only(records, judged.events), judged)
+    if judged.tombstones:
+        told = _only(records, judged.tombstones)
+        starts = pgcopy.identities(len(LANDING), where.epoch, where.partition, told)
+        keys, headers = map(pgcopy.blob, told.keys), map(_headers, told.headers)
+        nothing = [pgcopy.NULL * 5] * len(told)
+        rows += chain.from_iterable(zip(starts, keys, headers, nothing, strict=True))
+    return b"".join(rows)
+
+
+def _event_rows(where: PartitionId, records: Records, judged: Judged) -> Iterator[bytes]:
+    # An event's key is its device_id, and it has a payload.
+    payloads = cast(list[bytes], records.payloads)
+    devices = list(map(pgcopy.blob, records.keys))
+    sites = [pgcopy.blob(each.site_id.encode()) for each in judged.envelopes]
+    headers = [pgcopy.NULL] * len(records)
+    if any(records.headers):
+        headers = list(map(_headers, records.headers))
+    rows = zip(
+        pgcopy.identities(len(LANDING), where.epoch, where.partition, records),
+        devices,
+        headers,
+        map(pgcopy.length, map(len, payloads)),
+        payloads,
+        devices,
+        sites,
+        pgcopy.moments(judged.event_ts),
+        pgcopy.moments(judged.gateway_ts),
+        strict=True,
+    )
+    return chain.from_iterable(rows)
+
+
+def _only(records: Records, numbers: Sequence[int]) -> Records:
+    """Returns the records at these positions."""
+    if len(numbers) == len(records):
+        return records
+    return Records(*([column[number] for number in numbers] for column in records.columns()))
+
+
+def quarantine_row(where: PartitionId, record: Record, rejected: Rejected) -> bytes:
+    """Returns a record's row in quarantine."""
+    device_id = rejected.device_id
+    columns = (
+        *pgcopy.identities(len(QUARANTINE), where.epoch, where.partition, Records.of([record])),
+        pgcopy.blob(record.key),
+        _headers(record.headers),
+        pgcopy.blob(where.topic.encode()),
+        pgcopy.blob(record.payload),
+        pgcopy.blob(rejected.reason.encode()),
+        pgcopy.blob(_storable(rejected.detail)),
+        pgcopy.blob(None if device_id is None else device_id.encode()),
+        *pgcopy.moments([rejected.arrival]),
+    )
+    return b"".join(columns)
+
+
+def _headers(headers: Headers | None) -> bytes:
+    if not headers:
+        return pgcopy.NULL
+    encoded = [
+        (name, None if value is None else base64.b64encode(value).decode())
+        for name, value in headers
+    ]
+    return pgcopy.blob(orjson.dumps(encoded))
+
+
+def read_headers(headers: str | None) -> Headers | None:
+    """Returns headers as they were, of what the ODS keeps of them."""
+    if headers is None:
+        return None
+    return [
+        (name, None if value is None else base64.b64decode(value))
+        for name, value in orjson.loads(headers)
+    ]
+
+
+def _storable(text: str) -> bytes:
+    return text.replace("\x00", "\\x00")[:1000].encode("utf-8", "backslashreplace")
