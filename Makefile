@@ -6,7 +6,7 @@ UV_VERSION := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements.lock)
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev dbt test check format lock screenshots bench-demo clean
+.PHONY: help install demo dev dbt test check format lock screenshots bench-demo bench-landing clean
 
 help: ## Show what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -51,6 +51,9 @@ check: install ## Lint, types, import contracts, Dagster's definitions
 
 bench-demo: install ## The demo with ten seeds, one after another: found, lost, how fast
 	@$(BIN)/python -m benchmarks.demo_seeds $(ARGS)
+
+bench-landing: install ## Landing beside the connectors that it replaces: rows/s, CPU, memory
+	@$(BIN)/python -m benchmarks.landing $(ARGS)
 
 format: install ## Format Python
 	$(BIN)/ruff check --fix .

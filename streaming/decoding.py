@@ -19,6 +19,7 @@ from typing import Any, cast, get_args
 
 import msgspec
 
+from streaming import pgcopy
 from streaming.contracts import CONTRACTS, Envelope
 from streaming.contracts.envelope import UUID_PATTERN, VERSION_PATTERN
 from streaming.records import Records
@@ -118,6 +119,7 @@ class Decoder:
         """Returns what the records are."""
         found, rejected = self._parse(records.payloads)
         _check_text(records.payloads, rejected)
+        _check_stamps(records.timestamps, rejected)
         events: Sequence[int] = range(len(found))
         envelopes = found
         if rejected or None in found:
@@ -129,7 +131,9 @@ class Decoder:
             envelopes = [found[number] for number in events]
         judged = self._judge_events(records, events, cast(list[Envelope], envelopes), rejected)
         judged.tombstones.extend(
-            number for number, payload in enumerate(records.payloads) if payload is None
+            number
+            for number, payload in enumerate(records.payloads)
+            if payload is None and number not in rejected
         )
         return judged
 
@@ -250,6 +254,14 @@ def _check_text(payloads: list[bytes | None], rejected: dict[int, Rejected]) -> 
             if number not in rejected and _ESCAPED_NUL.search(payload or b""):
                 detail = "an escaped NUL (\\u0000), which Postgres cannot hold"
                 rejected[number] = Rejected(Reason.UNSTORABLE, detail)
+
+
+def _check_stamps(stamps: list[int], rejected: dict[int, Rejected]) -> None:
+    if stamps and not pgcopy.FIRST_MS <= min(stamps) <= max(stamps) < pgcopy.END_MS:
+        for number, stamp in enumerate(stamps):
+            if not pgcopy.FIRST_MS <= stamp < pgcopy.END_MS:
+                detail = f"a Kafka timestamp that Postgres cannot hold: {stamp} ms"
+                rejected.setdefault(number, Rejected(Reason.UNSTORABLE, detail))
 
 
 def _check_patterns(envelopes: list[Envelope], bad: dict[int, Rejected]) -> None:

@@ -16,7 +16,8 @@ NULL = b"\xff\xff\xff\xff"
 
 _POSTGRES_EPOCH_US = 946_684_800_000_000  # 2000-01-01
 _INFINITY = 2**63 - 1
-_FIRST_MS, _END_MS = -210_866_803_200_000, 9_224_318_016_000_000  # 4714 BC to 294276 AD
+FIRST_MS, END_MS = -210_866_803_200_000, 9_224_318_016_000_000
+"""What Postgres can hold, in milliseconds since 1970: 4714 BC to 294276 AD."""
 _MOMENT = Struct(">iq").pack
 
 length = Struct(">i").pack
@@ -47,13 +48,13 @@ def identities(columns: int, epoch: int, partition: int, records: Records) -> It
 
 
 def _stamps(milliseconds: list[int]) -> list[int]:
-    if milliseconds and min(milliseconds) >= _FIRST_MS and max(milliseconds) < _END_MS:
+    if milliseconds and min(milliseconds) >= FIRST_MS and max(milliseconds) < END_MS:
         return [each * 1000 - _POSTGRES_EPOCH_US for each in milliseconds]
     return list(map(_stamp, milliseconds))
 
 
 def _stamp(milliseconds: int) -> int:
-    if _FIRST_MS <= milliseconds < _END_MS:
+    if FIRST_MS <= milliseconds < END_MS:
         return milliseconds * 1000 - _POSTGRES_EPOCH_US
     return _INFINITY if milliseconds > 0 else -_INFINITY - 1
 
@@ -61,6 +62,11 @@ def _stamp(milliseconds: int) -> int:
 def blob(value: bytes | None) -> bytes:
     """Returns a column of the types bytea, text or json."""
     return NULL if value is None else length(len(value)) + value
+
+
+def bigint(value: int) -> bytes:
+    """Returns a column of the type bigint."""
+    return _MOMENT(8, value)
 
 
 def moments(microseconds: Sequence[int | None]) -> list[bytes]:

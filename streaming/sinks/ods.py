@@ -140,12 +140,13 @@ class OdsSink:
             limit: At most so many records; then the slice ends before `end`.
         """
         query = sql.SQL(
-            'select "offset", kafka_ts, kafka_ts_type, key, headers, payload from ('
-            ' select "offset", kafka_ts, kafka_ts_type, key, headers::text,'
-            "  convert_to(payload::text, 'UTF8') as payload from landing.{table}"
+            'select "offset", kafka_ms, kafka_ts_type, key, headers, payload from ('
+            ' select "offset", (extract(epoch from kafka_ts) * 1000)::bigint as kafka_ms,'
+            "  kafka_ts_type, key, headers::text, convert_to(payload::text, 'UTF8') as payload"
+            "  from landing.{table}"
             '  where epoch = %(epoch)s and "partition" = %(partition)s'
             '  and "offset" >= %(start)s and "offset" < %(end)s'
-            ' union all select "offset", kafka_ts, kafka_ts_type, key, headers::text, payload'
+            ' union all select "offset", kafka_ms, kafka_ts_type, key, headers::text, payload'
             "  from landing.quarantine where topic = %(topic)s and epoch = %(epoch)s"
             '  and "partition" = %(partition)s and "offset" >= %(start)s and "offset" < %(end)s'
             ') landed order by "offset" limit %(limit)s'
@@ -154,8 +155,8 @@ class OdsSink:
         with self._transaction() as connection:
             rows = connection.execute(query, bounds).fetchall()
         records = Records.of(
-            Record(offset, _milliseconds(moment), kind, key, read_headers(headers), payload)
-            for offset, moment, kind, key, headers, payload in rows
+            Record(offset, timestamp, kind, key, read_headers(headers), payload)
+            for offset, timestamp, kind, key, headers, payload in rows
         )
         stop = records.offsets[-1] + 1 if len(records) == limit else max(start, end)
         return Slice(partition, start, stop, records)
@@ -275,10 +276,6 @@ def _halves(slices: Sequence[Slice], count: int) -> tuple[list[Slice], list[Slic
         second.append(Slice(each.partition, each.start, each.next, each.records[cut:]))
         count -= cut
     return first, second
-
-
-def _milliseconds(moment: datetime) -> int:
-    return int((moment - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(milliseconds=1))
 
 
 def _copy(

@@ -16,7 +16,8 @@ from streaming.records import Headers, PartitionId, Record, Records, Slice
 LANDING = ("epoch", "partition", "offset", "kafka_ts", "kafka_ts_type", "key", "headers",
             "payload", "device_id", "site_id", "event_ts", "gateway_ts")  # fmt: skip
 QUARANTINE = ("epoch", "partition", "offset", "kafka_ts", "kafka_ts_type", "key", "headers",
-               "topic", "payload", "reason", "detail", "device_id", "arrival_ts")  # fmt: skip
+               "topic", "payload", "reason", "detail", "device_id", "arrival_ts",
+              "kafka_ms")  # fmt: skip
 CHUNK = 1_000
 """Records judged and packed at a time."""
 
@@ -124,6 +125,7 @@ def quarantine_row(where: PartitionId, record: Record, rejected: Rejected) -> by
         pgcopy.blob(_storable(rejected.detail)),
         pgcopy.blob(None if device_id is None else device_id.encode()),
         *pgcopy.moments([rejected.arrival]),
+        pgcopy.bigint(record.timestamp),
     )
     return b"".join(columns)
 

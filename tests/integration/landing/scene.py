@@ -25,7 +25,13 @@ import confluent_kafka as ck
 import duckdb
 import psycopg
 import pytest
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
 from confluent_kafka.cimpl import NewTopic
 
 from fleetpulse.cli import main
@@ -143,6 +149,17 @@ class Scene:
         """Does what retention does: the log begins at these offsets."""
         wanted = [ck.TopicPartition(*where, offset) for where, offset in below.items()]
         for future in self.admin.delete_records(wanted).values():
+            future.result(timeout=20)
+
+    def accept_any_timestamp(self, topic: str) -> None:
+        """Has the broker take records from the far future, as it did before Kafka 4."""
+        limit = ConfigEntry(
+            "message.timestamp.after.max.ms",
+            str(2**63 - 1),
+            incremental_operation=AlterConfigOpType.SET,
+        )
+        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[limit])
+        for future in self.admin.incremental_alter_configs([resource]).values():
             future.result(timeout=20)
 
     def recreate(self, topic: str) -> None:
@@ -315,16 +332,18 @@ class Scene:
 
     def in_ods(self) -> list[tuple[Identity, Fingerprint]]:
         """Returns all rows of landing and quarantine: a double would be there twice."""
-        columns = '"partition", "offset", (extract(epoch from kafka_ts) * 1000)::bigint, key'
+        columns = '"partition", "offset", {} as kafka_ms, key'
+        exact = "(extract(epoch from kafka_ts) * 1000)::bigint"
         rows: list[tuple[Any, ...]] = []
         with self.connect() as connection:
             for topic in CONTRACTS:
                 rows += connection.execute(
-                    f"select {topic!r}, {columns}, headers, convert_to(payload::text, 'UTF8')"
-                    f" from landing.{table_of(topic)}"
+                    f"select {topic!r}, {columns.format(exact)}, headers,"
+                    f" convert_to(payload::text, 'UTF8') from landing.{table_of(topic)}"
                 )
             rows += connection.execute(
-                f"select topic, {columns}, headers, payload from landing.quarantine"
+                f"select topic, {columns.format('kafka_ms')}, headers, payload"
+                " from landing.quarantine"
             )
         return sorted(
             ((topic, partition, offset), fingerprint(timestamp, key, _pairs(headers), payload))

@@ -3,6 +3,8 @@
 import random
 import signal
 
+import pytest
+
 from tests.integration.landing.process import Process
 from tests.integration.landing.scene import Scene
 
@@ -50,11 +52,12 @@ def test_what_was_read_and_not_landed_by_kill_9_is_read_again(scene: Scene) -> N
     scene.check()
 
 
-def test_consumers_that_come_and_go_share_the_partitions(scene: Scene) -> None:
-    first = scene.consumer()
+@pytest.mark.parametrize("protocol", ["classic", "consumer"])
+def test_consumers_that_come_and_go_share_the_partitions(scene: Scene, protocol: str) -> None:
+    first = scene.consumer(KAFKA__GROUP_PROTOCOL=protocol)
     scene.wait_for(lambda: bool(first.events("assigned")))
     scene.produce_some(500, seed=1)
-    second = scene.consumer()
+    second = scene.consumer(KAFKA__GROUP_PROTOCOL=protocol)
     scene.produce_some(500, seed=2)
     scene.wait_for(lambda: bool(second.events("assigned")))
     scene.produce_some(500, seed=3)

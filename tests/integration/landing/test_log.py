@@ -52,6 +52,11 @@ def test_what_kafka_dropped_when_only_the_ods_had_it_comes_to_the_lake_from_ther
 ) -> None:
     consumer = scene.consumer(LANDING__FILE_MAX_AGE_S="3600")
     scene.produce_some(300, seed=1)
+    scene.accept_any_timestamp(TOPIC)
+    for timestamp in (253_402_300_800_000, 9_223_372_036_855, 1):  # the years 10000, 2262, 1970
+        scene.produce(alert(), timestamp=timestamp, headers=[("n", b"\x00"), ("n", None)])
+    scene.produce(None)
+    scene.flush()
     ends = scene.ends()
     scene.wait_for(lambda: scene.ods_has(ends))
     consumer.kill()
@@ -63,6 +68,17 @@ def test_what_kafka_dropped_when_only_the_ods_had_it_comes_to_the_lake_from_ther
     scene.land()
 
     scene.check()
+
+
+def test_a_time_that_postgres_cannot_hold_is_kept_in_quarantine_exactly(scene: Scene) -> None:
+    scene.accept_any_timestamp(TOPIC)
+    scene.produce(alert(), timestamp=2**62)
+    scene.flush()
+
+    scene.land()
+
+    assert list(scene.outcomes().values()) == ["UNSTORABLE"]
+    assert scene.in_ods() == sorted(scene.produced.items())
 
 
 def test_a_topic_that_is_missing_is_named(scene: Scene) -> None:

@@ -31,6 +31,30 @@ def test_an_outage_is_waited_out_and_nothing_goes_to_quarantine_for_it(
         assert len(consumer.events("assigned")) == 1  # it has kept its place in the group
 
 
+def test_what_waits_in_an_outage_is_bounded_and_partitions_pause(scene: Scene) -> None:
+    consumer = scene.consumer(LANDING__MAX_BUFFER_MB="0.5")
+    scene.wait_for(lambda: bool(consumer.events("assigned")))
+    try:
+        scene.stop_server("s3")
+        scene.produce_some(5_000)
+        scene.wait_for(lambda: bool(consumer.events("paused")))
+        with scene.connect() as connection:
+            landed = connection.execute(
+                "select sum(next_offset - start_offset) from landing.offsets"
+            ).fetchone()
+        assert landed is not None
+        assert landed[0] < 5_000  # the ODS waits too: the lake never falls further behind it
+    finally:
+        scene.start_servers()
+
+    scene.wait_until_landed(60)
+
+    consumer.stop()
+    scene.check()
+    assert consumer.events("resumed")
+    assert len(consumer.events("assigned")) == 1
+
+
 def test_an_outage_does_not_keep_it_from_leaving(scene: Scene) -> None:
     consumer = scene.consumer()
     scene.wait_for(lambda: bool(consumer.events("assigned")))

@@ -137,6 +137,7 @@ def test_it_may_run_while_records_land(scene: Scene) -> None:
 def quarantine(connection: psycopg.Connection[Any], offset: int) -> None:
     connection.execute(
         'insert into landing.quarantine (topic, epoch, "partition", "offset", kafka_ts,'
-        " kafka_ts_type, reason, detail) values ('alerts.raw', 0, 0, %s, now(), 1, 'X', 'x')",
+        " kafka_ms, kafka_ts_type, reason, detail)"
+        " values ('alerts.raw', 0, 0, %s, now(), 0, 1, 'X', 'x')",
         [offset],
     )

@@ -302,9 +302,26 @@ def test_without_a_collectors_clock_kafkas_counts() -> None:
     assert arrival(None, NOON_US) == NOON_US
 
 
-@pytest.mark.parametrize("milliseconds", [-1, -(2**63), 2**63 - 1])
-def test_an_absurd_kafka_timestamp_is_no_obstacle(milliseconds: int) -> None:
+@pytest.mark.parametrize(
+    ("milliseconds", "reason"),
+    [
+        (-1, Reason.CLOCK_FAULT),
+        (-210_866_803_200_000, Reason.CLOCK_FAULT),
+        (-210_866_803_200_001, Reason.UNSTORABLE),
+        (9_224_318_015_999_999, Reason.CLOCK_FAULT),
+        (9_224_318_016_000_000, Reason.UNSTORABLE),
+        (-(2**63), Reason.UNSTORABLE),
+        (2**63 - 1, Reason.UNSTORABLE),
+    ],
+)
+def test_an_absurd_kafka_timestamp_is_no_obstacle(milliseconds: int, reason: Reason) -> None:
     assert moment(kafka_time(milliseconds)).tzinfo is UTC
     verdict = judge(text(), timestamp=milliseconds)
     assert isinstance(verdict, Rejected)
-    assert verdict.reason is Reason.CLOCK_FAULT
+    assert verdict.reason is reason
+
+
+def test_a_tombstone_whose_kafka_timestamp_postgres_cannot_hold_is_unstorable() -> None:
+    verdict = judge(None, timestamp=2**63 - 1)
+    assert isinstance(verdict, Rejected)
+    assert verdict.reason is Reason.UNSTORABLE

@@ -15,10 +15,12 @@ from sandbox.fleet.malformed import HUGE, KINDS, kind_of, malform
 from sandbox.fleet.randomness import generator
 from sandbox.fleet.registry import NEVER_REGISTERED
 from streaming.contracts import CONTRACTS, Envelope
-from streaming.decoding import Decoder, Event, Rejected
+from streaming.decoding import Decoder, Rejected
 from streaming.records import Record as KafkaRecord
+from streaming.records import Records
 from tests.unit.sandbox.fleet.oracle import ms
 
+_DECODERS = {topic: Decoder(topic) for topic in CONTRACTS}
 SUBSECONDS = re.compile(rb'T\d\d:\d\d:\d\d\.(\d+)Z"')
 CONFIG = FleetConfig(
     devices=60,
@@ -174,8 +176,8 @@ def test_a_malformed_record_is_what_its_kind_says(kind: str, stream: list[Record
     assert (judged.reason if isinstance(judged, Rejected) else "lands") == EXPECTED[kind]
     if kind == HUGE and bad.value is not None:
         assert len(bad.value) == 1_000_000
-    if isinstance(judged, Event):
-        assert judged.envelope.event_id not in str(good.value)
+    if isinstance(judged, Envelope):
+        assert judged.event_id not in str(good.value)
 
 
 def test_a_small_fleet_sends_every_kind_of_malformed_record(stream: list[Record]) -> None:
@@ -220,7 +222,7 @@ def test_without_faults_a_small_and_short_fleet_runs_and_has_no_truth() -> None:
     assert len({record.key for record in records(quiet)}) >= 3
 
 
-def _judge(record: Record) -> Event | Rejected | None:
-    return Decoder(record.topic).decode(
-        KafkaRecord(0, record.timestamp, 1, record.key, None, record.value)
-    )
+def _judge(record: Record) -> Envelope | Rejected | None:
+    it = KafkaRecord(0, record.timestamp, 1, record.key, None, record.value)
+    judged = _DECODERS[record.topic].judge(Records.of([it]))
+    return judged.rejected.get(0) or next(iter(judged.envelopes), None)
