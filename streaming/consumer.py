@@ -203,6 +203,7 @@ class _Session:
         self._stages = (self._pack_stage, self._ods_stage, self._lake_stage)
 
     def run(self) -> None:
+        ended_well = False
         try:
             self._prepare()
             self._consumer.subscribe(
@@ -219,11 +220,11 @@ class _Session:
                 self._poll()
                 self._hand_over_due()
             self._check()
-        except (FatalError, FencedError):
-            self._abandoned = True
-            self._end_stages()
-            raise
+            ended_well = True
         finally:
+            if not ended_well:
+                self._abandoned = True
+                self._end_stages()
             self._consumer.close()  # revokes, and so lands what is left
             self._end_stages()
         log.info("stopped")
