@@ -192,7 +192,6 @@ class _Session:
             logger=kafka.LOGGER,
         )
         # Each sink, and what follows it here, belongs to the thread of its stage.
-        self._packer = Packer()
         self._pack_stage = Stage("packing")
         self._ods = ods
         self._ods_stage = Stage("ods")
@@ -458,7 +457,7 @@ class _Session:
     # 3. In the pack stage
 
     def _pack(self, work: Sequence[_Work]) -> None:
-        packed = self._packer.pack([each.slice for each in work])
+        packed = self._ods.pack([each.slice for each in work])
         self._ods_stage.submit(partial(self._land, work, packed))
 
     # 3. In the ODS stage

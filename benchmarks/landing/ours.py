@@ -54,6 +54,10 @@ class NoOds(Counting):
         """See `OdsSink`."""
         return 0
 
+    def pack(self, slices: Sequence[Slice]) -> Packed:
+        """See `OdsSink`."""
+        return Packed(slices)
+
     def read(self, partition: PartitionId, start: int, end: int, limit: int) -> Slice:
         """See `OdsSink`."""
         return Slice(partition, start, max(start, end), Records())

@@ -57,6 +57,7 @@ class OdsSink:
         self._url = url
         self._connection: psycopg.Connection | None = None
         self._packer = Packer()
+        self._repacker = Packer()
         self._days: set[tuple[str, int]] = set()
 
     def epoch(self, topic: str, topic_id: str) -> int:
@@ -97,6 +98,10 @@ class OdsSink:
         if row is None:
             raise FatalError(f"landing.offsets has no row for {partition} that was just put there")
         return Landed(*row)
+
+    def pack(self, slices: Sequence[Slice]) -> Packed:
+        """Makes rows of slices. May run in another thread, ahead of the landing of others."""
+        return self._packer.pack(slices)
 
     def land(self, packed: Packed) -> int:
         """Lands slices of different partitions, all or none.
@@ -186,7 +191,7 @@ class OdsSink:
                 return [quarantine_row(of_topic[0].partition, of_topic[0].records.row(0), refused)]
             rejected: list[bytes] = []
             for half in _halves(of_topic, count // 2):
-                rows = self._packer.pack(half).events[topic]
+                rows = self._repacker.pack(half).events[topic]
                 rejected += self._copy_isolating(connection, topic, rows, half)
             return rejected
         return []

@@ -22,7 +22,6 @@ from streaming.records import PartitionId, Record, Records, Slice
 from streaming.settings import LakeSettings, LandingSettings, OdsSettings
 from streaming.sinks.lake import LakeSink
 from streaming.sinks.ods import OdsSink
-from streaming.sinks.ods_rows import Packer
 from tests.integration.landing.records import alert
 
 WHERE = PartitionId("alerts.raw", 0, 1)
@@ -84,7 +83,7 @@ class OdsWriter:
         self.next_offset = sink.open(WHERE, "the topic's id", START).next_offset
 
     def land(self, each: Slice) -> None:
-        self._sink.land(Packer().pack([each]))
+        self._sink.land(self._sink.pack([each]))
 
 
 class Lake:
