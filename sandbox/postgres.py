@@ -111,14 +111,14 @@ class Postgres:
             NotReadyError: No connection, or no answer.
         """
         try:
-            with self._connect() as connection:
+            with self.superuser() as connection:
                 connection.execute("select 1")
         except psycopg.OperationalError as error:
             raise NotReadyError(str(error)) from error
 
     def provision(self) -> None:
         """Creates the roles and the databases that are missing."""
-        with self._connect() as connection:
+        with self.superuser() as connection:
             known = {name for (name,) in connection.execute("select rolname from pg_roles")}
             for role in ROLES:
                 if role not in known:
@@ -149,11 +149,20 @@ class Postgres:
             )
         )
 
-    def _connect(self) -> psycopg.Connection:
+    def copy_database(self, source: str, name: str) -> None:
+        """Creates a database that is like another one, which nobody may be using."""
+        statement = sql.SQL("create database {} template {} owner {}").format(
+            sql.Identifier(name), sql.Identifier(source), sql.Identifier(ODS_ROLES["OWNER"])
+        )
+        with self.superuser() as connection:
+            connection.execute(statement)
+
+    def superuser(self, database: str = MAINTENANCE_DATABASE) -> psycopg.Connection:
+        """Connects as the one who may do everything, in autocommit."""
         return psycopg.connect(
             host=HOST,
             port=self._ports["postgres"],
-            dbname=MAINTENANCE_DATABASE,
+            dbname=database,
             user=SUPERUSER,
             password=self._credentials[SUPERUSER],
             connect_timeout=5,

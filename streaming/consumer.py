@@ -39,7 +39,7 @@ from streaming.records import Headers, PartitionId, Records, Slice
 from streaming.settings import KafkaSettings, LandingSettings
 from streaming.sinks.lake import LakePartition, LakeSink
 from streaming.sinks.ods import OdsSink
-from streaming.sinks.ods_rows import Packed, Packer
+from streaming.sinks.ods_rows import Packed
 from streaming.stage import Result, Stage
 
 POLL_RECORDS = 1_000
@@ -77,7 +77,8 @@ class Partition:
 
     def read(self, records: Records) -> int:
         """Takes what has been polled; returns about how many bytes that is."""
-        records = records[records.index(self.position) :]
+        if below := records.index(self.position):
+            records = records[below:]
         if not records:
             return 0
         self.position = records.offsets[-1] + 1
@@ -341,7 +342,7 @@ class _Session:
     def _open_all(self, wanted: Sequence[Where]) -> list[_Opened]:
         ids = self._ask_topic_ids(sorted({topic for topic, _ in wanted}))
         self._topic_ids.update(ids)
-        starts = kafka.log_starts(self._kafka_settings, wanted, self._admin)
+        starts = kafka.log_starts(self._admin, wanted)
         return [self._open(*where, ids[where[0]], starts[where]) for where in wanted]
 
     def _open(self, topic: str, number: int, topic_id: str, log_start: int) -> _Opened:
@@ -465,7 +466,7 @@ class _Session:
     def _land(self, work: Sequence[_Work], packed: Packed) -> None:
         live = [each for each in work if not each.partition.lost]
         if len(live) < len(work):
-            packed = Packer().pack([each.slice for each in live])
+            packed = self._ods.pack([each.slice for each in live])
         # After the poll: what was read before this answer is of the topic that we know.
         self._look_at_topics({each.slice.partition.topic for each in live if each.slice.records})
         quarantined = self._ods.land(packed) if live else 0

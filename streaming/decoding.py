@@ -129,13 +129,14 @@ class Decoder:
                 if envelope is not None and number not in rejected
             ]
             envelopes = [found[number] for number in events]
-        judged = self._judge_events(records, events, cast(list[Envelope], envelopes), rejected)
-        judged.tombstones.extend(
+        tombstones = [
             number
             for number, payload in enumerate(records.payloads)
             if payload is None and number not in rejected
+        ]
+        return self._judge_events(
+            records, events, cast(list[Envelope], envelopes), tombstones, rejected
         )
-        return judged
 
     def _parse(
         self, payloads: list[bytes | None]
@@ -167,6 +168,7 @@ class Decoder:
         records: Records,
         events: Sequence[int],
         envelopes: list[Envelope],
+        tombstones: list[int],
         rejected: dict[int, Rejected],
     ) -> Judged:
         every = len(events) == len(records)
@@ -177,9 +179,7 @@ class Decoder:
         self._check_underflow(records, events, envelopes, bad)
         event_ts = _microseconds(map(attrgetter("event_ts"), envelopes))
         gateways = list(map(attrgetter("gateway_ts"), envelopes))
-        gateway_ts: list[Microseconds | None] = [None] * len(gateways)
-        if gateways.count(None) < len(gateways):
-            gateway_ts = [at if at is None else (at - _EPOCH) // _MICROSECOND for at in gateways]
+        gateway_ts = [at if at is None else (at - _EPOCH) // _MICROSECOND for at in gateways]
         _check_years("event_ts", event_ts, bad)
         _check_years("gateway_ts", gateway_ts, bad)
         devices = [each.device_id.encode() for each in envelopes]
@@ -193,7 +193,7 @@ class Decoder:
             arrivals = list(map(arrival, gateway_ts, arrivals))
         _check_clocks(envelopes, event_ts, arrivals, bad)
         if not bad:
-            return Judged(events, envelopes, event_ts, gateway_ts, arrivals, [], rejected)
+            return Judged(events, envelopes, event_ts, gateway_ts, arrivals, tombstones, rejected)
         rejected |= {events[number]: verdict for number, verdict in bad.items()}
         good = [number for number in range(len(events)) if number not in bad]
         return Judged(
@@ -202,7 +202,7 @@ class Decoder:
             [event_ts[number] for number in good],
             [gateway_ts[number] for number in good],
             [arrivals[number] for number in good],
-            [],
+            tombstones,
             rejected,
         )
 

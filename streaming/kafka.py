@@ -125,16 +125,14 @@ def topic_ids(
     return found
 
 
-def log_starts(
-    settings: KafkaSettings, wanted: Iterable[Where], admin: AdminClient | None = None
-) -> dict[Where, int]:
+def log_starts(admin: AdminClient, wanted: Iterable[Where]) -> dict[Where, int]:
     """Returns the first offset that the broker still has of each partition.
 
     Raises:
         OutageError: The broker does not answer.
     """
     earliest = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
-    return _offsets(admin or admin_client(settings), wanted, earliest)
+    return _offsets(admin, wanted, earliest)
 
 
 def log_ends(settings: KafkaSettings, topics: Sequence[str]) -> dict[Where, int]:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import confluent_kafka as ck
 import psycopg
+from confluent_kafka.admin import AdminClient
 from psycopg import sql
 
 from streaming import kafka, lake_files
@@ -112,8 +113,9 @@ def verify(
     # The sinks first, then Kafka: while landing goes on, no sink is ahead of what Kafka says.
     sinks = _sinks(kafka_settings, topics, connection, store)
     objects = {topic: list(store.keys(lake_files.data_prefix(topic))) for topic in topics}
+    admin = kafka.admin_client(kafka_settings)
     for (topic, number), end in sorted(kafka.log_ends(kafka_settings, topics).items()):
-        with _Log(kafka_settings, topic, number, end) as log:
+        with _Log(kafka_settings, admin, topic, number, end) as log:
             found = sinks.get((topic, number))
             if found is None:
                 where = PartitionId(topic, 0, number)
@@ -260,7 +262,9 @@ class _LakeReader:
 class _Log:
     """The offsets of one partition as Kafka has them, read in order by a consumer of no group."""
 
-    def __init__(self, settings: KafkaSettings, topic: str, partition: int, end: int) -> None:
+    def __init__(
+        self, settings: KafkaSettings, admin: AdminClient, topic: str, partition: int, end: int
+    ) -> None:
         self._consumer = ck.Consumer(
             {
                 **kafka.consumer_config(settings),
@@ -269,7 +273,7 @@ class _Log:
             },
             logger=kafka.LOGGER,
         )
-        self.start = kafka.log_starts(settings, [(topic, partition)])[topic, partition]
+        self.start = kafka.log_starts(admin, [(topic, partition)])[topic, partition]
         self.end = end
         self._position = self.start
         self._waiting: list[int] = []

@@ -5,16 +5,15 @@ from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 
-import psycopg
 import pytest
 import structlog
 from hypothesis import settings
-from psycopg import sql
 
 from fleetpulse import dbt
 from fleetpulse.sandbox import start
 from sandbox.credentials import Credentials
-from sandbox.postgres import MAINTENANCE_DATABASE, ODS_DATABASE, ODS_ROLES, SUPERUSER
+from sandbox.ports import Ports
+from sandbox.postgres import ODS_DATABASE, Postgres
 from sandbox.sandbox import Sandbox
 
 TEMPLATE = "ods_template"
@@ -46,12 +45,9 @@ def sandbox_env(sandbox_home: Path) -> dict[str, str]:
     take a fresh one.
     """
     environment = start(sandbox_home)
-    with superuser(sandbox_home, environment) as connection:
-        connection.execute(
-            sql.SQL("create database {} template {}").format(
-                sql.Identifier(TEMPLATE), sql.Identifier(ODS_DATABASE)
-            )
-        )
+    postgres = postgres_of(sandbox_home)
+    postgres.copy_database(ODS_DATABASE, TEMPLATE)
+    with postgres.superuser() as connection:
         # Tests kill Postgres, but never the machine: what it has written to files is safe.
         connection.execute("alter system set fsync = off")
         connection.execute("select pg_reload_conf()")
@@ -65,13 +61,7 @@ def fresh_database(sandbox_home: Path, sandbox_env: dict[str, str]) -> Callable[
 
     def make() -> str:
         name = f"ods_{next(numbers)}"
-        statement = sql.SQL("create database {} template {} owner {}").format(
-            sql.Identifier(name),
-            sql.Identifier(TEMPLATE),
-            sql.Identifier(ODS_ROLES["OWNER"]),
-        )
-        with superuser(sandbox_home, sandbox_env) as connection:
-            connection.execute(statement)
+        postgres_of(sandbox_home).copy_database(TEMPLATE, name)
         return name
 
     return make
@@ -83,12 +73,6 @@ def dbt_manifest() -> None:
     dbt.prepare()
 
 
-def superuser(home: Path, environment: dict[str, str]) -> psycopg.Connection:
-    return psycopg.connect(
-        host=environment["FLEETPULSE_ODS__HOST"],
-        port=environment["FLEETPULSE_ODS__PORT"],
-        dbname=MAINTENANCE_DATABASE,
-        user=SUPERUSER,
-        password=Credentials(home / "credentials.json")[SUPERUSER],
-        autocommit=True,
-    )
+def postgres_of(home: Path) -> Postgres:
+    """Returns the database server of a sandbox that is up."""
+    return Postgres(home, Ports(home / "ports.json"), Credentials(home / "credentials.json"))

@@ -65,7 +65,7 @@ class NoOds(Counting):
     def note_lake(self, claims: Mapping[PartitionId, int]) -> None:
         """See `OdsSink`."""
 
-    def _land(self, slices: Sequence[Slice]) -> int:
+    def _land(self, packed: Packed) -> int:
         return 0
 
     def _begin(self, partition: PartitionId, topic_id: str, log_start: int) -> Landed:

@@ -11,18 +11,17 @@ from pathlib import Path
 
 import confluent_kafka as ck
 import psycopg
-from psycopg import sql
 
 from fleetpulse.sandbox import start
 from sandbox.credentials import Credentials
-from sandbox.postgres import ODS_DATABASE, ODS_ROLES, SUPERUSER
+from sandbox.kafka import PARTITIONS
+from sandbox.ports import Ports
+from sandbox.postgres import ODS_DATABASE, ODS_ROLES, Postgres
 from sandbox.process import Daemon
 from sandbox.sandbox import Sandbox
 from streaming.settings import KafkaSettings, LakeSettings, OdsSettings
-from streaming.sinks.ods import table_of
 
 TOPIC = "heartbeat.raw"
-PARTITIONS = 4
 TEMPLATE = "bench_template"
 
 
@@ -36,12 +35,10 @@ class World:
 
     def __enter__(self) -> "World":
         self.environment = start(self.home)
-        with self.superuser() as connection:
-            connection.execute(
-                sql.SQL("create database {} template {}").format(
-                    sql.Identifier(TEMPLATE), sql.Identifier(ODS_DATABASE)
-                )
-            )
+        self._postgres = Postgres(
+            self.home, Ports(self.home / "ports.json"), Credentials(self.home / "credentials.json")
+        )
+        self._postgres.copy_database(ODS_DATABASE, TEMPLATE)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -77,14 +74,8 @@ class World:
         """Returns a new ODS, migrated and empty."""
         self._made += 1
         name = f"bench_{self._made}"
-        with self.superuser() as connection:
-            connection.execute(
-                sql.SQL("create database {} template {} owner {}").format(
-                    sql.Identifier(name),
-                    sql.Identifier(TEMPLATE),
-                    sql.Identifier(ODS_ROLES["OWNER"]),
-                )
-            )
+        self._postgres.copy_database(TEMPLATE, name)
+        with self.superuser(name) as connection:
             connection.execute("checkpoint")
         prefix = "FLEETPULSE_ODS__"
         passwords = {
@@ -109,16 +100,9 @@ class World:
         }
         return LakeSettings.model_validate({**values, "url": f"{values['url']}/bench-{name}"})
 
-    def superuser(self, database: str = "postgres") -> psycopg.Connection:
+    def superuser(self, database: str) -> psycopg.Connection:
         """Connects as the one who may do everything."""
-        return psycopg.connect(
-            host=self.environment["FLEETPULSE_ODS__HOST"],
-            port=self.environment["FLEETPULSE_ODS__PORT"],
-            dbname=database,
-            user=SUPERUSER,
-            password=Credentials(self.home / "credentials.json")[SUPERUSER],
-            autocommit=True,
-        )
+        return self._postgres.superuser(database)
 
     def postgres_pid(self) -> int:
         """Returns the process id of the database server."""
@@ -131,14 +115,6 @@ class World:
     def subprocess_environment(self) -> dict[str, str]:
         """What a contender's process may know."""
         return {"PATH": os.defpath, "HOME": str(self.home)}
-
-
-def landed(ods: OdsSettings) -> int:
-    """Returns how many offsets the ODS has landed."""
-    with psycopg.connect(ods.url("owner"), autocommit=True) as connection:
-        row = connection.execute("select sum(next_offset - start_offset) from landing.offsets")
-        found = row.fetchone()
-    return 0 if found is None or found[0] is None else int(found[0])
 
 
 def events_of(count: int, seed: int) -> Iterator[tuple[bytes, bytes]]:
@@ -175,6 +151,3 @@ def timed() -> Iterator[list[float]]:
     begin = time.perf_counter()
     yield result
     result.append(time.perf_counter() - begin)
-
-
-__all__ = ["TOPIC", "World", "events_of", "landed", "table_of", "timed"]

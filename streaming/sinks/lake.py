@@ -243,14 +243,13 @@ class LakePartition:
             records = records[inside:]
             if self.taken < self._adopted.next:
                 return
-            self._close(self._adopted)
-            self._adopted = None
+            self._close()
         while records:
             inside = self._in_same_hour(records)
             self._append(records[:inside])
             records = records[inside:]
             if records or self._file.size >= self._file_max_bytes:
-                self._close_file()
+                self._close()
 
     def land(self, *, all_of_it: bool = False) -> None:
         """Puts the files that are due in the lake.
@@ -264,7 +263,7 @@ class LakePartition:
             FatalError: The lake holds something else than the protocol allows.
         """
         if self._is_due(all_of_it):
-            self._close_file()
+            self._close()
         while self._closed:
             claim, body = self._closed[0]
             if self._claimed is None:
@@ -326,13 +325,12 @@ class LakePartition:
         self._file.write(self._tail)
         self._tail, self._tail_bytes = Records(), 0
 
-    def _close_file(self) -> None:
+    def _close(self) -> None:
         self._write_tail()
-        key = lake_files.data_key(self.partition, self._start, self._file.greatest_timestamp)
-        self._close(Claim(self._start, self._end, key))
-
-    def _close(self, claim: Claim) -> None:
-        self._write_tail()
+        claim, self._adopted = self._adopted, None
+        if claim is None:
+            key = lake_files.data_key(self.partition, self._start, self._file.greatest_timestamp)
+            claim = Claim(self._start, self._end, key)
         self._closed.append((claim, self._file.close()))
         self._file = FileWriter(self.partition)
         self._start = claim.next

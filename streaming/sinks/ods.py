@@ -26,7 +26,7 @@ from streaming.sinks.ods_rows import (
     LANDING,
     QUARANTINE,
     Packed,
-    Packer,
+    pack,
     quarantine_row,
     read_headers,
 )
@@ -56,8 +56,6 @@ class OdsSink:
     def __init__(self, url: str) -> None:
         self._url = url
         self._connection: psycopg.Connection | None = None
-        self._packer = Packer()
-        self._repacker = Packer()
         self._days: set[tuple[str, int]] = set()
 
     def epoch(self, topic: str, topic_id: str) -> int:
@@ -101,7 +99,7 @@ class OdsSink:
 
     def pack(self, slices: Sequence[Slice]) -> Packed:
         """Makes rows of slices. May run in another thread, ahead of the landing of others."""
-        return self._packer.pack(slices)
+        return pack(slices)
 
     def land(self, packed: Packed) -> int:
         """Lands slices of different partitions, all or none.
@@ -191,7 +189,7 @@ class OdsSink:
                 return [quarantine_row(of_topic[0].partition, of_topic[0].records.row(0), refused)]
             rejected: list[bytes] = []
             for half in _halves(of_topic, count // 2):
-                rows = self._repacker.pack(half).events[topic]
+                rows = pack(half).events[topic]
                 rejected += self._copy_isolating(connection, topic, rows, half)
             return rejected
         return []

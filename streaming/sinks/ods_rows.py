@@ -4,6 +4,7 @@ import base64
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import chain
 from typing import cast
 
@@ -36,24 +37,18 @@ class Packed:
     latest: dict[PartitionId, Microseconds] = field(default_factory=dict)
 
 
-class Packer:
-    """Packs slices. To be used by one thread at a time."""
+def pack(slices: Sequence[Slice]) -> Packed:
+    """Judges records and returns them as rows."""
+    packed = Packed(slices)
+    for each in slices:
+        decoder = _decoder(each.partition.topic)
+        for start in range(0, len(each.records), CHUNK):
+            records = each.records[start : start + CHUNK]
+            _pack(each.partition, records, decoder.judge(records), packed)
+    return packed
 
-    def __init__(self) -> None:
-        self._decoders: dict[str, Decoder] = {}
 
-    def pack(self, slices: Sequence[Slice]) -> Packed:
-        """Judges records and returns them as rows."""
-        packed = Packed(slices)
-        for each in slices:
-            where = each.partition
-            decoder = self._decoders.get(where.topic)
-            if decoder is None:
-                decoder = self._decoders[where.topic] = Decoder(where.topic)
-            for start in range(0, len(each.records), CHUNK):
-                records = each.records[start : start + CHUNK]
-                _pack(where, records, decoder.judge(records), packed)
-        return packed
+_decoder = cache(Decoder)
 
 
 def _pack(where: PartitionId, records: Records, judged: Judged, packed: Packed) -> None:
