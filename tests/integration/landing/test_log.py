@@ -51,12 +51,12 @@ def test_what_kafka_dropped_when_only_the_ods_had_it_comes_to_the_lake_from_ther
     scene: Scene,
 ) -> None:
     consumer = scene.consumer(LANDING__FILE_MAX_AGE_S="3600")
-    scene.produce_some(300, seed=1)
     scene.accept_any_timestamp(TOPIC)
-    for timestamp in (253_402_300_800_000, 9_223_372_036_855, 1):  # the years 10000, 2262, 1970
+    # The years 10000, 2262, 1970; the latest first: a later hour would close the lake's file.
+    for timestamp in (253_402_300_800_000, 9_223_372_036_855, 1):
         scene.produce(alert(), timestamp=timestamp, headers=[("n", b"\x00"), ("n", None)])
     scene.produce(None)
-    scene.flush()
+    scene.produce_some(300, seed=1)
     ends = scene.ends()
     scene.wait_for(lambda: scene.ods_has(ends))
     consumer.kill()
