@@ -183,13 +183,13 @@ class _Session:
         self._stop = stop
         self._partitions: dict[Where, Partition] = {}
         self._openings: list[_Opening] = []
-        self._budget = Budget(settings.max_buffer_bytes // 4)
+        self._budget = Budget(settings.unlanded_bytes)
         self._paused = False
         self._flushed_at = self._looked_at = time.monotonic()
         self._abandoned = False
         self._admin = kafka.admin_client(kafka_settings)
         self._consumer = ck.Consumer(
-            kafka.consumer_config(kafka_settings, settings.max_buffer_bytes // 4),
+            kafka.consumer_config(kafka_settings, settings.unread_bytes),
             logger=kafka.LOGGER,
         )
         # Each sink, and what follows it here, belongs to the thread of its stage.
@@ -444,7 +444,10 @@ class _Session:
             self._commit(partitions)
             self._flushed_at = now
         if now - self._looked_at >= LOOK_S and not self._ods_stage.waiting:
-            self._ods_stage.submit(lambda: self._look_at_topics(set(self._topic_ids)))
+            topics = sorted(self._topic_ids)
+            self._ods_stage.submit(
+                lambda: self._look_at_topics(partial(self._ask_topic_ids, topics))
+            )
             self._looked_at = now
         if waiting:
             log.debug("polled", positions=sum(partition.position for partition in partitions))
@@ -458,17 +461,21 @@ class _Session:
     # 3. In the pack stage
 
     def _pack(self, work: Sequence[_Work]) -> None:
+        # After the poll: what was read before this answer is of the topic that we know.
+        topics = sorted({each.slice.partition.topic for each in work if each.slice.records})
+        asked = kafka.ask_topic_ids(self._kafka_settings, topics, self._admin) if topics else dict
         packed = self._ods.pack([each.slice for each in work])
-        self._ods_stage.submit(partial(self._land, work, packed))
+        self._ods_stage.submit(partial(self._land, work, packed, asked))
 
     # 3. In the ODS stage
 
-    def _land(self, work: Sequence[_Work], packed: Packed) -> None:
+    def _land(
+        self, work: Sequence[_Work], packed: Packed, asked: Callable[[], dict[str, str]]
+    ) -> None:
         live = [each for each in work if not each.partition.lost]
         if len(live) < len(work):
             packed = self._ods.pack([each.slice for each in live])
-        # After the poll: what was read before this answer is of the topic that we know.
-        self._look_at_topics({each.slice.partition.topic for each in live if each.slice.records})
+        self._look_at_topics(asked)
         quarantined = self._ods.land(packed) if live else 0
         for each in live:
             each.partition.ods_next = each.slice.next
@@ -476,10 +483,8 @@ class _Session:
         log.debug("landed", records=records, quarantined=quarantined)
         self._lake_stage.submit(partial(self._take, work))
 
-    def _look_at_topics(self, topics: set[str]) -> None:
-        if not topics:
-            return
-        for topic, topic_id in self._ask_topic_ids(sorted(topics)).items():
+    def _look_at_topics(self, asked: Callable[[], dict[str, str]]) -> None:
+        for topic, topic_id in asked().items():
             if topic_id != self._topic_ids[topic]:
                 self._ods.epoch(topic, topic_id)  # refuses it, unless it is an epoch of its own
                 raise FencedError(f"the topic {topic} has begun another epoch")

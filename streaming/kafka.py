@@ -1,11 +1,14 @@
 """The Kafka side of landing: a consumer that cannot skip, and what a broker can be asked."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from typing import NoReturn
 
 import confluent_kafka as ck
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
+from confluent_kafka.admin._topic import TopicDescription
 
 from streaming.errors import FatalError, OutageError
 from streaming.settings import KafkaSettings
@@ -74,7 +77,7 @@ def is_passing(error: ck.KafkaError) -> bool:
     return error.retriable() or error.code() in _PASSING
 
 
-def raise_typed(error: ck.KafkaError, doing: str) -> None:
+def raise_typed(error: ck.KafkaError, doing: str) -> NoReturn:
     """Raises a Kafka error as one of ours.
 
     Raises:
@@ -91,38 +94,59 @@ def admin_client(settings: KafkaSettings) -> AdminClient:
     return AdminClient(settings.client(), logger=LOGGER)
 
 
+def ask_topic_ids(
+    settings: KafkaSettings, topics: Sequence[str], admin: AdminClient
+) -> Callable[[], dict[str, str]]:
+    """Asks for Kafka's id of each topic: another id under the same name is another topic.
+
+    Returns:
+        Waits for the answer and returns it. Raises FatalError where a topic does not exist, and
+        OutageError where the broker does not answer; then calling it again asks again.
+    """
+    wanted = ck.TopicCollection(list(topics))
+
+    def ask() -> dict[str, "Future[TopicDescription]"]:
+        return admin.describe_topics(wanted, request_timeout=ANSWER_WITHIN_S)
+
+    futures = ask()
+
+    def answer() -> dict[str, str]:
+        nonlocal futures
+        try:
+            return {topic: _topic_id(settings, topic, each) for topic, each in futures.items()}
+        except OutageError:
+            futures = ask()
+            raise
+
+    return answer
+
+
 def topic_ids(
     settings: KafkaSettings, topics: Sequence[str], admin: AdminClient | None = None
 ) -> dict[str, str]:
-    """Returns Kafka's id of each topic: another id under the same name is another topic.
+    """Returns Kafka's id of each topic; see `ask_topic_ids`.
 
     Args:
         settings: The broker.
         topics: Topic names.
         admin: A client to ask with, by whoever asks often.
-
-    Raises:
-        FatalError: A topic does not exist.
-        OutageError: The broker does not answer.
     """
     if admin is None:
         admin = admin_client(settings)
-    futures = admin.describe_topics(
-        ck.TopicCollection(list(topics)), request_timeout=ANSWER_WITHIN_S
-    )
-    found: dict[str, str] = {}
-    for topic, future in futures.items():
-        try:
-            found[topic] = str(future.result(timeout=ANSWER_WITHIN_S + 5).topic_id)
-        except ck.KafkaException as failure:
-            error = failure.args[0]
-            if error.code() == ck.KafkaError.UNKNOWN_TOPIC_OR_PART:
-                raise FatalError(
-                    f"the topic {topic} does not exist at {settings.bootstrap_servers}: create "
-                    "it, or leave it out of FLEETPULSE_LANDING__TOPICS"
-                ) from failure
-            raise_typed(error, f"describing the topic {topic}")
-    return found
+    return ask_topic_ids(settings, topics, admin)()
+
+
+def _topic_id(settings: KafkaSettings, topic: str, future: Future[TopicDescription]) -> str:
+    try:
+        return str(future.result(timeout=ANSWER_WITHIN_S + 5).topic_id)
+    except ck.KafkaException as failure:
+        error = failure.args[0]
+        if error.code() == ck.KafkaError.UNKNOWN_TOPIC_OR_PART:
+            raise FatalError(
+                f"the topic {topic} does not exist at {settings.bootstrap_servers}: create "
+                "it, or leave it out of FLEETPULSE_LANDING__TOPICS"
+            ) from failure
+        raise_typed(error, f"describing the topic {topic}")
 
 
 def log_starts(admin: AdminClient, wanted: Iterable[Where]) -> dict[Where, int]:
@@ -179,7 +203,6 @@ def partitions_of(
         known = admin.list_topics(timeout=ANSWER_WITHIN_S).topics
     except ck.KafkaException as failure:
         raise_typed(failure.args[0], "asking for the topics")
-        raise
     if missing := [topic for topic in topics if topic not in known]:
         raise FatalError(
             f"the topic {', '.join(missing)} does not exist at {settings.bootstrap_servers}"

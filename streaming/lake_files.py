@@ -117,13 +117,13 @@ class FileWriter:
     def __init__(self, partition: PartitionId) -> None:
         self.greatest_timestamp = -(2**63)
         self._partition = partition
-        self._buffer = pa.BufferOutputStream()
+        self._buffer = io.BytesIO()  # grows by an eighth, where Arrow's own doubles
         self._writer: pq.ParquetWriter | None = None
 
     @property
     def size(self) -> int:
         """Bytes written so far."""
-        return 0 if self._writer is None else int(self._buffer.tell())
+        return self._buffer.tell()
 
     def write(self, records: Records) -> None:
         """Writes a row group; of no records, nothing."""
@@ -135,8 +135,7 @@ class FileWriter:
     def close(self) -> bytes:
         """Returns the file."""
         self._open().close()
-        body: bytes = self._buffer.getvalue().to_pybytes()
-        return body
+        return self._buffer.getvalue()
 
     def _open(self) -> pq.ParquetWriter:
         if self._writer is None:
@@ -153,18 +152,26 @@ class FileWriter:
 
 def _table(partition: PartitionId, records: Records) -> pa.Table:
     count = len(records)
+    headers_type = SCHEMA.field("headers").type
+    headers = pa.nulls(count, headers_type)
+    if records.headers.count(None) < count:
+        headers = pa.array(list(map(_headers, records.headers)), headers_type)
     fields = [
-        pa.DictionaryArray.from_arrays(pa.array([0] * count, pa.int32()), [partition.topic]),
-        pa.array([partition.epoch] * count, pa.int32()),
-        pa.array([partition.partition] * count, pa.int32()),
+        pa.DictionaryArray.from_arrays(_repeat(0, count), [partition.topic]),
+        _repeat(partition.epoch, count),
+        _repeat(partition.partition, count),
         pa.array(records.offsets, pa.int64()),
         pa.array(records.timestamps, pa.int64()).cast(SCHEMA.field("kafka_ts").type),
         pa.array(records.timestamp_types, pa.int8()),
         pa.array(records.keys, pa.binary()).dictionary_encode(),
-        pa.array(list(map(_headers, records.headers)), SCHEMA.field("headers").type),
+        headers,
         pa.array(records.payloads, pa.binary()),
     ]
     return pa.Table.from_arrays(fields, schema=SCHEMA)
+
+
+def _repeat(value: int, count: int) -> pa.Array:
+    return pa.repeat(pa.scalar(value, pa.int32()), count)
 
 
 def _headers(headers: Any) -> list[dict[str, Any]] | None:

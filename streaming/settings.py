@@ -126,16 +126,29 @@ class LandingSettings(_Section):
     topics: tuple[str, ...] = tuple(CONTRACTS)
     flush_interval_s: Seconds = 0.5
     flush_max_records: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
-    max_buffer_mb: Annotated[float, Field(gt=0, le=65_536)] = 64
+    max_buffer_mb: Annotated[float, Field(gt=0, le=65_536)] = 32
     file_max_mb: Annotated[float, Field(gt=0, le=1024)] = 16
     file_max_age_s: Seconds = 300
     file_silence_s: Seconds = 60
     stop_within_s: Seconds = 20
 
     @property
-    def max_buffer_bytes(self) -> int:
-        """What may wait in memory: a quarter unread, a quarter for the ODS, half for the lake."""
-        return int(self.max_buffer_mb * 1_000_000)
+    def unread_bytes(self) -> int:
+        """What may wait in the Kafka client's own queue: an eighth of the buffer."""
+        return self._share(1)
+
+    @property
+    def unlanded_bytes(self) -> int:
+        """What may have been read and not landed: three eighths of the buffer."""
+        return self._share(3)
+
+    @property
+    def open_file_bytes(self) -> int:
+        """What the lake's open files may hold: half of the buffer."""
+        return self._share(4)
+
+    def _share(self, eighths: int) -> int:
+        return int(self.max_buffer_mb * 1_000_000 * eighths / 8)
 
     @field_validator("topics")
     @classmethod

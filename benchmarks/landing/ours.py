@@ -29,7 +29,7 @@ class Counting(OdsSink):
 
     def land(self, packed: Packed) -> int:
         """See `OdsSink`; stops the consumer at the end."""
-        quarantined = self._land(packed)
+        quarantined = self._keep(packed)
         self._left -= sum(len(each.records) for each in packed.slices)
         if self._left <= 0 and self.consumer is not None:
             self.consumer.stop()
@@ -40,7 +40,7 @@ class Counting(OdsSink):
         self.began = self.began or (time.perf_counter(), time.process_time())
         return self._begin(partition, topic_id, log_start)
 
-    def _land(self, packed: Packed) -> int:
+    def _keep(self, packed: Packed) -> int:
         return super().land(packed)
 
     def _begin(self, partition: PartitionId, topic_id: str, log_start: int) -> Landed:
@@ -65,7 +65,7 @@ class NoOds(Counting):
     def note_lake(self, claims: Mapping[PartitionId, int]) -> None:
         """See `OdsSink`."""
 
-    def _land(self, packed: Packed) -> int:
+    def _keep(self, packed: Packed) -> int:
         return 0
 
     def _begin(self, partition: PartitionId, topic_id: str, log_start: int) -> Landed:

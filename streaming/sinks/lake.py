@@ -27,7 +27,7 @@ from streaming.object_store import ObjectStore
 from streaming.records import PartitionId, Records, Slice
 from streaming.settings import LandingSettings
 
-ROW_GROUP_BYTES = 4_000_000
+ROW_GROUP_BYTES = 2_000_000
 """What waits of a partition's records until it is compressed as a row group."""
 
 
@@ -60,7 +60,7 @@ class LakeSink:
     ) -> None:
         self._store = store
         self._settings = settings
-        self._max_bytes = settings.max_buffer_bytes // 2
+        self._max_bytes = settings.open_file_bytes
         self._clock = clock
         self._partitions: dict[PartitionId, LakePartition] = {}
 

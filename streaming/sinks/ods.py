@@ -45,6 +45,10 @@ class Landed:
     lake_claim: int | None
 
 
+class _RefusedError(FatalError):
+    """Postgres has refused a row of a COPY for what is in it."""
+
+
 def table_of(topic: str) -> str:
     """Returns the name of a topic's landing table."""
     return topic.replace(".", "_")
@@ -114,11 +118,20 @@ class OdsSink:
         """
         now = datetime.now(UTC)
         self._ensure_days(packed.slices, now.date())
+        try:
+            return self._land(packed, now, isolating=False)
+        except _RefusedError:
+            return self._land(packed, now, isolating=True)
+
+    def _land(self, packed: Packed, now: datetime, *, isolating: bool) -> int:
         with self._transaction() as connection:
             _lock(connection, packed.slices)
             rejected = [*packed.rejected]
             for topic, chunks in packed.events.items():
-                rejected += self._copy_isolating(connection, topic, chunks, packed.slices)
+                if isolating:
+                    rejected += self._copy_isolating(connection, topic, chunks, packed.slices)
+                else:
+                    _copy(connection, table_of(topic), LANDING, chunks)
             if rejected:
                 _copy(connection, "quarantine", QUARANTINE, rejected)
             _move(connection, packed, now)
@@ -181,11 +194,11 @@ class OdsSink:
         try:
             with connection.transaction():
                 _copy(connection, table_of(topic), LANDING, chunks)
-        except psycopg.DataError as error:
+        except _RefusedError as error:
             of_topic = [each for each in slices if each.partition.topic == topic and each.records]
             count = sum(len(each.records) for each in of_topic)
             if count == 1:
-                refused = Rejected(Reason.REFUSED, _words(error))
+                refused = Rejected(Reason.REFUSED, str(error))
                 return [quarantine_row(of_topic[0].partition, of_topic[0].records.row(0), refused)]
             rejected: list[bytes] = []
             for half in _halves(of_topic, count // 2):
@@ -287,9 +300,12 @@ def _copy(
     statement = sql.SQL("copy landing.{} ({}) from stdin (format binary)").format(
         sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
     )
-    with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        for chunk in (pgcopy.HEADER, *chunks, pgcopy.TRAILER):
-            copy.write(chunk)
+    try:
+        with connection.cursor() as cursor, cursor.copy(statement) as copy:
+            for chunk in (pgcopy.HEADER, *chunks, pgcopy.TRAILER):
+                copy.write(chunk)
+    except psycopg.DataError as error:
+        raise _RefusedError(_words(error)) from error
 
 
 def _passing(error: psycopg.Error) -> bool:
