@@ -1,7 +1,12 @@
-"""Numbered, forward-only migrations of the ODS: alembic keeps the count, SQL files do the work."""
+"""Numbered, forward-only migrations of the ODS: alembic keeps the count, SQL files do the work.
+
+The typed views come after them: they follow the contracts, not a number.
+"""
 
 from pathlib import Path
+from typing import cast
 
+import psycopg
 import sqlalchemy
 import typer
 from alembic import command, op
@@ -9,6 +14,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 from fleetpulse import settings
+from streaming import ods_views
 from streaming.settings import OdsSettings
 
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
@@ -30,13 +36,14 @@ def head() -> str:
 
 
 def upgrade(url: sqlalchemy.URL) -> None:
-    """Brings the ODS to the newest migration; does nothing where it is there already.
+    """Brings the ODS to the newest migration, and its views to the contracts.
 
     Args:
         url: The ODS as the role that owns it, driver `postgresql+psycopg`.
 
     Raises:
         sqlalchemy.exc.DBAPIError: The database refused; the failed migration is rolled back.
+        FatalError: A view has to change, and something else is built upon it.
     """
     engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
     with engine.connect() as connection:
@@ -49,6 +56,8 @@ def upgrade(url: sqlalchemy.URL) -> None:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
         connection.commit()
+        # SQLAlchemy does not know which driver it wraps.
+        ods_views.create(cast(psycopg.Connection, connection.connection.driver_connection))
 
 
 def migrate() -> None:

@@ -1,6 +1,7 @@
 """`fleetpulse verify`: is every record exactly once in the ODS and in the lake?"""
 
 import json
+from datetime import datetime
 from typing import Annotated
 
 import psycopg
@@ -10,19 +11,58 @@ from rich.progress import Progress
 from rich.table import Table
 
 from fleetpulse import settings
+from fleetpulse.against import against as compare_with
 from streaming import kafka
 from streaming import verify as core
+from streaming.contracts import CONTRACTS
 from streaming.object_store import open_store
+
+_PARALLEL = "A parallel run"
 
 
 def verify(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SCHEMA.TABLE",
+            help="Compare a topic's view in ods with this table instead, field by field.",
+            rich_help_panel=_PARALLEL,
+        ),
+    ] = None,
+    topic: Annotated[
+        str | None, typer.Option(help="The topic of that table.", rich_help_panel=_PARALLEL)
+    ] = None,
+    key: Annotated[
+        str,
+        typer.Option(help="Says which rows belong together.", rich_help_panel=_PARALLEL),
+    ] = "event_id",
+    since: Annotated[
+        datetime | None,
+        typer.Option("--from", help="Only events from then (UTC) on.", rich_help_panel=_PARALLEL),
+    ] = None,
+    until: Annotated[
+        datetime | None,
+        typer.Option("--to", help="Only events before then (UTC).", rich_help_panel=_PARALLEL),
+    ] = None,
 ) -> None:
     """Compare Kafka, the ODS with its quarantine, and the lake, offset by offset.
 
-    Exit code 1 on a gap, a double, or a record that Kafka does not have.
+    Exit code 1 on a gap, a double, or a record that Kafka does not have. With --against: on any
+    difference from that table.
     """
     tree = settings.load()
+    if against is not None:
+        if topic not in CONTRACTS:
+            raise typer.BadParameter(
+                f"say which topic {against} is of: --topic {' | '.join(CONTRACTS)}"
+            )
+        ods = settings.require(tree.ods, "ods")
+        if not compare_with(
+            ods, topic, against, key=key, since=since, until=until, as_json=as_json
+        ):
+            raise typer.Exit(1)
+        return
     kafka_settings = settings.require(tree.kafka, "kafka")
     ods = settings.require(tree.ods, "ods")
     store = open_store(settings.require(tree.lake, "lake"))

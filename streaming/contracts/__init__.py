@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from streaming.contracts.alerts import Alert
-from streaming.contracts.envelope import Envelope
+from streaming.contracts.envelope import Column, Envelope
 from streaming.contracts.heartbeat import Heartbeat
 from streaming.contracts.telemetry import Slot, Telemetry
 
@@ -27,4 +27,13 @@ def json_schema(topic: str) -> dict[str, Any]:
     return msgspec.json.schema(CONTRACTS[topic])
 
 
-__all__ = ["CONTRACTS", "Alert", "Envelope", "Heartbeat", "Slot", "Telemetry", "json_schema"]
+__all__ = [
+    "CONTRACTS",
+    "Alert",
+    "Column",
+    "Envelope",
+    "Heartbeat",
+    "Slot",
+    "Telemetry",
+    "json_schema",
+]

@@ -5,7 +5,7 @@ Integers are bounded to what Postgres' types hold: a value beyond would halt eve
 """
 
 from datetime import datetime
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, NamedTuple
 
 import msgspec
 from msgspec import Meta
@@ -33,6 +33,20 @@ Percent = Annotated[float, Meta(ge=0.0, le=100.0, description="%")]
 Dbm = Annotated[int, Meta(ge=-150, le=50, description="dBm")]
 
 
+class Column(NamedTuple):
+    """A column of the view that users of the ODS read.
+
+    Attributes:
+        source: A field of the contract, or a column of the landing table such as `kafka_ts`.
+        name: What the column is called; without one, like its source.
+        type: Its SQL type; without one, what the field needs.
+    """
+
+    source: str
+    name: str | None = None
+    type: str | None = None
+
+
 class Envelope(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """What every event says of itself, whatever its topic. Unknown fields are kept in the payload.
 
@@ -41,6 +55,8 @@ class Envelope(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """
 
     topic: ClassVar[str]
+    ods_columns: ClassVar[tuple[Column, ...]] = ()
+    """The view's columns in their order; without any, all fields, then the record's identity."""
 
     event_id: Annotated[Uuid, Meta(description="UUID version 7")]
     schema_version: Version
