@@ -16,6 +16,7 @@ from fleetpulse.demo.errors import DemoError
 from fleetpulse.migrate import migrate
 from fleetpulse.paths import ENV_FILE
 from fleetpulse.rules import RulesError
+from fleetpulse.status import status
 from fleetpulse.verify import verify
 from sandbox.errors import SandboxError
 from streaming.errors import StreamingError
@@ -34,6 +35,7 @@ app.command()(migrate)
 app.add_typer(reference.app, name="reference")
 app.add_typer(fleet.app, name="fleet")
 app.command()(consume)
+app.command()(status)
 app.command()(verify)
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(dbt.app, name="dbt")

@@ -4,9 +4,13 @@ import gc
 import signal
 from functools import partial
 
+import prometheus_client
+
 from fleetpulse import logs, settings
 from streaming.consumer import Consumer
+from streaming.errors import SettingError
 from streaming.object_store import open_store
+from streaming.settings import LandingSettings
 from streaming.sinks.lake import LakeSink
 from streaming.sinks.ods import OdsSink
 
@@ -24,10 +28,29 @@ def consume() -> None:
         partial(OdsSink, settings.require(tree.ods, "ods").url("consumer")),
         partial(LakeSink, open_store(settings.require(tree.lake, "lake")), tree.landing),
     )
+    serve_metrics(tree.landing)
     spare_the_garbage_collector()
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, lambda *_: consumer.stop())
     consumer.run()
+
+
+def serve_metrics(landing: LandingSettings) -> None:
+    """Answers Prometheus, where a port is set.
+
+    Raises:
+        SettingError: The address cannot be had.
+    """
+    if landing.metrics_port is None:
+        return
+    try:
+        prometheus_client.start_http_server(landing.metrics_port, landing.metrics_host)
+    except OSError as error:
+        address = f"{landing.metrics_host}:{landing.metrics_port}"
+        raise SettingError(
+            f"metrics cannot be served at {address}: {error.strerror}. "
+            "Choose another FLEETPULSE_LANDING__METRICS_PORT, one for each consumer"
+        ) from error
 
 
 def spare_the_garbage_collector() -> None:

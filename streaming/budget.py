@@ -21,6 +21,11 @@ class Budget:
         """Whether at most half is taken: time to take again, after a pause."""
         return self._held <= self._limit // 2
 
+    @property
+    def held(self) -> int:
+        """How many bytes are taken."""
+        return self._held
+
     def take(self, count: int) -> None:
         """Takes bytes, also beyond the limit: what has been polled is there."""
         with self._freed:

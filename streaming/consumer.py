@@ -31,7 +31,7 @@ from typing import NamedTuple, cast
 import confluent_kafka as ck
 import structlog
 
-from streaming import kafka
+from streaming import kafka, metrics
 from streaming.budget import Budget
 from streaming.errors import FatalError, FencedError, StreamingError
 from streaming.kafka import Where
@@ -164,6 +164,7 @@ class Consumer:
                 session.run()
             except FencedError as error:
                 log.warning("fenced", error=str(error), then="the offsets are read again")
+                metrics.FENCED.inc()
                 self._stop.wait(FENCED_S)
 
 
@@ -330,6 +331,8 @@ class _Session:
             each.lost = True
             self._budget.give(each.pending_bytes)
             del self._partitions[each.id.topic, each.id.partition]
+            for copy in ("kafka", "ods", "lake"):
+                metrics.NEXT_OFFSET.remove(copy, each.id.topic, each.id.partition)
         gone = [each.id for each in partitions]
         if gone:
             self._lake_stage.submit(partial(self._take_from_lake, gone))
@@ -382,6 +385,8 @@ class _Session:
                 log.info("paused", why="what has been read waits to be landed")
             self._paused = True
             self._consumer.pause(self._consumer.assignment())  # also what was assigned since
+        metrics.PAUSED.set(self._paused)
+        metrics.WAITING_BYTES.set(self._budget.held)
 
     def _poll(self) -> None:
         messages = self._consumer.consume(POLL_RECORDS, POLL_S)
@@ -442,6 +447,7 @@ class _Session:
             if self._hand_over(partitions):
                 self._looked_at = now
             self._commit(partitions)
+            self._tell_metrics(partitions)
             self._flushed_at = now
         if now - self._looked_at >= LOOK_S and not self._ods_stage.waiting:
             topics = sorted(self._topic_ids)
@@ -451,6 +457,14 @@ class _Session:
             self._looked_at = now
         if waiting:
             log.debug("polled", positions=sum(partition.position for partition in partitions))
+
+    def _tell_metrics(self, partitions: Iterable[Partition]) -> None:
+        for each in partitions:
+            where = each.id.topic, each.id.partition
+            _, end = self._consumer.get_watermark_offsets(ck.TopicPartition(*where), cached=True)
+            for copy, offset in (("kafka", end), ("ods", each.ods_next), ("lake", each.lake_next)):
+                if offset >= 0:  # the end of the log is not known before something was read
+                    metrics.NEXT_OFFSET.labels(copy, *where).set(offset)
 
     def _hand_over(self, partitions: Iterable[Partition]) -> bool:
         work = [each.cut() for each in partitions if each.position > each.handed_over]
@@ -476,9 +490,12 @@ class _Session:
         if len(live) < len(work):
             packed = self._ods.pack([each.slice for each in live])
         self._look_at_topics(asked)
-        quarantined = self._ods.land(packed) if live else 0
+        with metrics.FLUSH_S.time():
+            quarantined = self._ods.land(packed) if live else 0
+        metrics.QUARANTINED.inc(quarantined)
         for each in live:
             each.partition.ods_next = each.slice.next
+            metrics.LANDED.labels(each.slice.partition.topic).inc(len(each.slice.records))
         records = sum(len(each.slice.records) for each in live)
         log.debug("landed", records=records, quarantined=quarantined)
         self._lake_stage.submit(partial(self._take, work))

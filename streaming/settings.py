@@ -131,6 +131,8 @@ class LandingSettings(_Section):
     file_max_age_s: Seconds = 300
     file_silence_s: Seconds = 60
     stop_within_s: Seconds = 20
+    metrics_port: Annotated[int, Field(ge=1, le=65_535)] | None = None
+    metrics_host: str = "127.0.0.1"
 
     @property
     def unread_bytes(self) -> int:

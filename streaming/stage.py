@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import structlog
 
+from streaming import metrics
 from streaming.errors import OutageError
 
 RETRY_S = (0.2, 5.0)
@@ -34,6 +35,7 @@ class Stage:
     ) -> None:
         self.outage: OutageError | None = None
         self._system = system
+        metrics.OUTAGE.labels(system).set(0)
         self._tick = tick
         self._tick_s = tick_s
         self._steps: SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = SimpleQueue()
@@ -112,9 +114,11 @@ class Stage:
         if self.outage is not None:
             seconds = round(time.monotonic() - since, 1)
             log.info("outage over", system=self._system, seconds=seconds)
+            metrics.OUTAGE.labels(self._system).set(0)
             self.outage = None
         return result
 
     def _tell(self, error: OutageError) -> None:
         told = "partitions pause when the buffer is full"
         log.error("outage", system=self._system, error=str(error), then=told)
+        metrics.OUTAGE.labels(self._system).set(1)

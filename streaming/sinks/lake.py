@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from streaming import lake_files
+from streaming import lake_files, metrics
 from streaming.errors import FatalError, FencedError
 from streaming.lake_files import HOUR_MS, Claim, FileWriter
 from streaming.object_store import ObjectStore
@@ -271,6 +271,8 @@ class LakePartition:
                 self._claimed = claim
             self._store.put_if_absent(claim.key, body)
             self._closed.popleft()
+            metrics.LAKE_FILES.inc()
+            metrics.LAKE_BYTES.inc(len(body))
             self.next_offset, self.confirmed, self._claimed = claim.next, claim.start, None
 
     def _make(self, claim: Claim) -> None:
