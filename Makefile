@@ -6,7 +6,7 @@ UV_VERSION := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements.lock)
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev dbt test check format lock screenshots bench-demo bench-landing clean
+.PHONY: help install demo dev dbt test check format lock screenshots bench-demo bench-landing bench-soak clean
 
 help: ## Show what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -54,6 +54,9 @@ bench-demo: install ## The demo with ten seeds, one after another: found, lost, 
 
 bench-landing: install ## Landing beside the connectors that it replaces: rows/s, CPU, memory
 	@$(BIN)/python -m benchmarks.landing $(ARGS)
+
+bench-soak: install ## Ten minutes of landing with a kill every 30 s: is memory flat, is nothing lost?
+	@$(BIN)/python -m benchmarks.landing.soak $(ARGS)
 
 format: install ## Format Python
 	$(BIN)/ruff check --fix .

@@ -2,45 +2,80 @@
 
 import os
 import sys
+from collections.abc import Iterator, Mapping, MutableMapping
+from importlib import import_module
+from typing import Any, cast
 
 import psycopg
-import sqlalchemy.exc
 import typer
 from dotenv import load_dotenv
+from typer.core import TyperGroup
 
-from fleetpulse import dbt, fleet, quarantine, reference, rules, sandbox, settings, tickets
-from fleetpulse.consume import consume
-from fleetpulse.dbt import ParseError
-from fleetpulse.demo.command import demo
-from fleetpulse.demo.errors import DemoError
-from fleetpulse.migrate import migrate
+from fleetpulse import settings
+from fleetpulse.errors import CommandError
 from fleetpulse.paths import ENV_FILE
-from fleetpulse.rules import RulesError
-from fleetpulse.status import status
-from fleetpulse.verify import verify
 from sandbox.errors import SandboxError
 from streaming.errors import StreamingError
 from ticketing.errors import TicketingError
 
+_COMMANDS = {
+    "demo": "fleetpulse.demo.command:demo",
+    "sandbox": "fleetpulse.sandbox:app",
+    "migrate": "fleetpulse.migrate:migrate",
+    "reference": "fleetpulse.reference:app",
+    "fleet": "fleetpulse.fleet:app",
+    "consume": "fleetpulse.consume:consume",
+    "status": "fleetpulse.status:status",
+    "verify": "fleetpulse.verify:verify",
+    "quarantine": "fleetpulse.quarantine:app",
+    "dbt": "fleetpulse.dbt:app",
+    "rules": "fleetpulse.rules:app",
+    "tickets": "fleetpulse.tickets:app",
+}
+"""Where each command or group is, in the order of the help."""
+
+
+class _Commands(Mapping[str, Any]):
+    """Imports a command when it is used: a consumer needs no Dagster and no alembic in memory."""
+
+    def __getitem__(self, name: str) -> Any:
+        module, _, attribute = _COMMANDS[name].partition(":")
+        found = getattr(import_module(module), attribute)
+        if not isinstance(found, typer.Typer):
+            function, found = found, typer.Typer(add_completion=False)
+            found.command()(function)
+        command = typer.main.get_command(found)
+        command.name = name
+        return command
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_COMMANDS)
+
+    def __len__(self) -> int:
+        return len(_COMMANDS)
+
+
+class _Group(TyperGroup):
+    """A group of those commands."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = cast(MutableMapping[str, Any], _Commands())  # nobody adds to it
+
+
 app = typer.Typer(
     name="fleetpulse",
+    cls=_Group,
     help="From a vending machine's event to a ServiceNow incident and a mart.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-app.command()(demo)
-app.add_typer(sandbox.app, name="sandbox")
-app.command()(migrate)
-app.add_typer(reference.app, name="reference")
-app.add_typer(fleet.app, name="fleet")
-app.command()(consume)
-app.command()(status)
-app.command()(verify)
-app.add_typer(quarantine.app, name="quarantine")
-app.add_typer(dbt.app, name="dbt")
-app.add_typer(rules.app, name="rules")
-app.add_typer(tickets.app, name="tickets")
+
+
+@app.callback()
+def _every_command() -> None:
+    """Nothing comes before a command; Typer wants this to make a group of no commands."""
 
 
 def main() -> None:
@@ -51,14 +86,10 @@ def main() -> None:
     try:
         settings.refuse_unknown(os.environ)
         app(prog_name="fleetpulse")
-    except (
-        *(DemoError, ParseError, RulesError),
-        *(StreamingError, TicketingError, SandboxError),
-    ) as error:
+    except (CommandError, StreamingError, TicketingError, SandboxError) as error:
         _fail(str(error))
-    except (psycopg.OperationalError, sqlalchemy.exc.OperationalError) as error:
-        cause = getattr(error, "orig", error)  # sqlalchemy's is wrapped
-        _fail(f"the ODS does not answer: {str(cause).strip()}")
+    except psycopg.OperationalError as error:
+        _fail(f"the ODS does not answer: {str(error).strip()}")
 
 
 def _fail(message: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import typer
 
+from fleetpulse.errors import CommandError
 from fleetpulse.paths import DBT_PROJECT
 
 app = typer.Typer(help="The dbt project.", no_args_is_help=True)
@@ -25,7 +26,7 @@ _OFFLINE = {
 """Parsing connects to nothing, but renders the profile: where nothing is set, this will do."""
 
 
-class ParseError(Exception):
+class ParseError(CommandError):
     """dbt could not parse its project."""
 
 

@@ -42,22 +42,27 @@ def upgrade(url: sqlalchemy.URL) -> None:
         url: The ODS as the role that owns it, driver `postgresql+psycopg`.
 
     Raises:
-        sqlalchemy.exc.DBAPIError: The database refused; the failed migration is rolled back.
+        psycopg.Error: The database refused; the failed migration is rolled back.
         FatalError: A view has to change, and something else is built upon it.
     """
     engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
-    with engine.connect() as connection:
-        # Two processes that start together: the second waits, then finds nothing to do.
-        connection.execute(
-            sqlalchemy.text("select pg_advisory_lock(hashtext('fleetpulse.migrate'))")
-        )
-        connection.commit()
-        config = _config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-        connection.commit()
-        # SQLAlchemy does not know which driver it wraps.
-        ods_views.create(cast(psycopg.Connection, connection.connection.driver_connection))
+    try:
+        with engine.connect() as connection:
+            _upgrade(connection)
+    except sqlalchemy.exc.DBAPIError as error:
+        raise (error.orig or error) from error  # the driver's, as everywhere else
+
+
+def _upgrade(connection: sqlalchemy.Connection) -> None:
+    # Two processes that start together: the second waits, then finds nothing to do.
+    connection.execute(sqlalchemy.text("select pg_advisory_lock(hashtext('fleetpulse.migrate'))"))
+    connection.commit()
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+    connection.commit()
+    # SQLAlchemy does not know which driver it wraps.
+    ods_views.create(cast(psycopg.Connection, connection.connection.driver_connection))
 
 
 def migrate() -> None:

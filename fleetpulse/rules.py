@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from fleetpulse.errors import CommandError
 from fleetpulse.paths import DBT_PROJECT
 
 UNION = Path("models/intermediate/int_verdicts_unioned.sql")
@@ -15,7 +16,7 @@ UNION = Path("models/intermediate/int_verdicts_unioned.sql")
 app = typer.Typer(help="The detection rules.", no_args_is_help=True)
 
 
-class RulesError(Exception):
+class RulesError(CommandError):
     """The generated union does not fit the rules."""
 
 

@@ -24,31 +24,35 @@ LIMIT_S = 300
 def ours(world: World, sinks: str, events: int) -> tuple[Usage, OdsSettings]:
     """Our consumer, its start not counted: with `both` sinks, or with `ods` or `lake` alone."""
     ods = world.ods()
-    environment = {
+    command = [sys.executable, "-m", "benchmarks.landing.ours", sinks, str(events)]
+    usage, output = run(world, command, environment(world, ods, sinks))
+    return replace(usage, **json.loads(output)), ods
+
+
+def environment(world: World, ods: OdsSettings, name: str) -> dict[str, str]:
+    """Returns the settings of a consumer of ours, with a lake and a group of this name."""
+    return {
         **{
-            name: value
-            for name, value in world.environment.items()
-            if name.startswith(("FLEETPULSE_KAFKA", "FLEETPULSE_ODS", "FLEETPULSE_LAKE"))
+            key: value
+            for key, value in world.environment.items()
+            if key.startswith(("FLEETPULSE_KAFKA", "FLEETPULSE_ODS", "FLEETPULSE_LAKE"))
         },
         "PATH": os.defpath,
         "PYTHONPATH": str(PROJECT),
         "FLEETPULSE_ODS__DATABASE": ods.database,
-        "FLEETPULSE_LAKE__URL": world.lake(sinks).url,
-        "FLEETPULSE_KAFKA__GROUP_ID": world.kafka(sinks).group_id,
+        "FLEETPULSE_LAKE__URL": world.lake(name).url,
+        "FLEETPULSE_KAFKA__GROUP_ID": world.kafka(name).group_id,
         "FLEETPULSE_LANDING__TOPICS": json.dumps([TOPIC]),
     }
-    command = [sys.executable, "-m", "benchmarks.landing.ours", sinks, str(events)]
-    usage, output = run(world, command, environment)
-    return replace(usage, **json.loads(output)), ods
 
 
 def quix(world: World, events: int) -> Usage:
     """Quix Streams' file sink, in an environment that is made for it; its start included."""
-    environment = world.home / "quix"
+    folder = world.home / "quix"
     uv = Path(sys.executable).with_name("uv")
-    python = environment / "bin" / "python"
+    python = folder / "bin" / "python"
     here = Path(__file__).parent / "quix"
-    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, environment], check=True)
+    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, folder], check=True)
     sync = [uv, "pip", "sync", "--quiet", "--compile-bytecode", "--require-hashes"]
     subprocess.run([*sync, "--python", python, here / "requirements.lock"], check=True)
     lake, kafka = world.lake("quix"), world.kafka("quix")

@@ -1,11 +1,13 @@
 """The command line as people meet it: help, exit codes, errors that name what is wrong."""
 
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 
 import pytest
 from typer.main import get_command
+from typer.testing import CliRunner
 
 from fleetpulse.cli import app, main
 from fleetpulse.settings import PREFIX
@@ -108,3 +110,25 @@ def test_an_ods_that_does_not_answer_is_an_error_in_words(
     error = capsys.readouterr().err
     assert error.startswith("error: the ODS does not answer: ")
     assert "secret" not in error
+
+
+def test_a_command_imports_only_what_it_needs() -> None:
+    program = (
+        "import sys; sys.argv = ['fleetpulse', 'consume', '--help']\n"
+        "from fleetpulse.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+
+    loaded = set(done.stdout.split())
+
+    assert "streaming.consumer" in loaded
+    assert not loaded & {"alembic", "dagster", "requests", "sqlalchemy", "sandbox.kafka"}
+
+
+def test_a_misspelt_command_is_guessed() -> None:
+    done = CliRunner().invoke(app, ["quarantin"])
+
+    assert done.exit_code == 2
+    assert "Did you mean 'quarantine'?" in done.output
