@@ -1,93 +1,214 @@
-"""`fleetpulse quarantine`: what broke its contract, and why."""
+"""`fleetpulse quarantine`: what broke its contract, why, and what to do about it."""
 
 import base64
+import getpass
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import psycopg
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from fleetpulse import settings
+from fleetpulse.options import instant
 from streaming import quarantine as core
+from streaming import redrive
+from streaming.database import Database
 from streaming.errors import SettingError
-from streaming.records import PartitionId
+from streaming.quarantine import Filter, Quarantined, State
+from streaming.records import RecordId
 
 app = typer.Typer(help="Records that broke their contract.", no_args_is_help=True)
 
+
+class Shown(StrEnum):
+    """Which records a list shows."""
+
+    HELD = "held"
+    REDRIVEN = "redriven"
+    DROPPED = "dropped"
+    ALL = "all"
+
+
+def record_id(text: str) -> RecordId:
+    """Returns the identity that a text stands for.
+
+    Raises:
+        typer.BadParameter: It stands for none.
+    """
+    try:
+        return RecordId.parse(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text} is not TOPIC/EPOCH/PARTITION/OFFSET") from None
+
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
+Topic = Annotated[str | None, typer.Option(help="Only of this topic.")]
+Reason = Annotated[str | None, typer.Option(help="Only with this reason.")]
+Since = Annotated[
+    datetime | None,
+    typer.Option(parser=instant, metavar="INSTANT", help="Only what came there since then."),
+]
+Record = Annotated[
+    RecordId,
+    typer.Argument(
+        parser=record_id, metavar="RECORD", help="TOPIC/EPOCH/PARTITION/OFFSET, as in the list."
+    ),
+]
+By = Annotated[
+    str | None, typer.Option(help="Who does it; default: the name you are logged in by.")
+]
+Note = Annotated[str | None, typer.Option(help="Why, for those who ask later.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
 @app.command("list")
 def list_(
-    topic: Annotated[str | None, typer.Option(help="Only of this topic.")] = None,
-    reason: Annotated[str | None, typer.Option(help="Only with this reason.")] = None,
-    since: Annotated[datetime | None, typer.Option(help="Only from this moment (UTC) on.")] = None,
+    topic: Topic = None,
+    reason: Reason = None,
+    since: Since = None,
+    state: Annotated[Shown, typer.Option(help="Only in this state.")] = Shown.HELD,
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
     as_json: AsJson = False,
 ) -> None:
     """List records in quarantine, the newest first."""
-    with _connect() as connection:
-        found = core.find(connection, topic=topic, reason=reason, since=since, limit=limit)
-        counts = core.count_by_reason(connection)
+    only = None if state is Shown.ALL else State(state)
+    with _reading() as connection:
+        found = core.find(connection, Filter(topic, reason, since, only), limit=limit)
+        counts = core.count_by_reason(connection, only)
+        waiting = redrive.waiting(connection)
     if as_json:
         for each in found:
             typer.echo(json.dumps(_plain(each)))
         return
-    table = Table("record", "reason", "detail", "bytes", "quarantined")
+    table = Table("record", "state", "reason", "detail", "bytes", "quarantined (UTC)")
     for each in found:
         size = "–" if each.payload is None else str(len(each.payload))
-        moment = f"{each.quarantined_at:%Y-%m-%d %H:%M:%S}"
-        table.add_row(_name(each), each.reason, each.detail, size, moment)
+        table.add_row(
+            str(each.record),
+            each.state,
+            each.reason,
+            Text(each.detail),  # text of events is data here too: no markup
+            size,
+            f"{each.quarantined_at:%Y-%m-%d %H:%M:%S}",
+        )
     console = Console()
     if found:
         console.print(table)
-    summary = ", ".join(f"{number} {name} in {of}" for of, name, number in counts)
-    console.print(f"in quarantine: {summary}" if counts else "nothing is in quarantine")
+    summary = ", ".join(f"{number} {name} in {of} ({was})" for of, name, was, number in counts)
+    console.print(f"in quarantine: {summary}" if counts else f"nothing is in quarantine ({state})")
+    if waiting:
+        console.print(f"{waiting} redriven records wait until the lake is told of them")
 
 
 @app.command()
 def show(
-    record: Annotated[str, typer.Argument(help="TOPIC/EPOCH/PARTITION/OFFSET, as in the list.")],
+    record: Record,
     as_json: AsJson = False,
     raw: Annotated[bool, typer.Option("--raw", help="Write the payload's exact bytes.")] = False,
 ) -> None:
-    """Show one record in quarantine with its exact bytes."""
-    try:
-        topic, epoch, partition, offset = record.rsplit("/", 3)
-        where = PartitionId(topic, int(epoch), int(partition))
-        number = int(offset)
-    except ValueError:
-        raise typer.BadParameter(f"{record} is not TOPIC/EPOCH/PARTITION/OFFSET") from None
-    with _connect() as connection:
-        found = core.get(connection, where, number)
-    if found is None:
-        raise SettingError(f"{record} is not in quarantine: see `fleetpulse quarantine list`")
+    """Show one record in quarantine with its exact bytes, and what was done about it."""
+    with _reading() as connection:
+        found = core.get(connection, record)
+        history = core.history(connection, record)
     if raw:
         sys.stdout.buffer.write(found.payload or b"")
     elif as_json:
-        typer.echo(json.dumps(_plain(found)))
+        typer.echo(json.dumps(_plain(found) | {"history": [_entry(each) for each in history]}))
     else:
         for name, value in _plain(found).items():
             typer.echo(f"{name + ':':<16}{value}")
-        typer.echo(f"{'as text:':<16}{(found.payload or b'').decode('utf-8', 'backslashreplace')}")
+        typer.echo(f"{'as text:':<16}{_text(found.payload)}")
+        for each in history:
+            note = f" ({each.note})" if each.note else ""
+            typer.echo(f"\n{each.action} by {each.done_by} at {each.done_at.isoformat()}{note}")
+            if each.payload is not None:
+                typer.echo(f"{'as text:':<16}{_text(each.payload)}")
 
 
-def _connect() -> psycopg.Connection:
+@app.command()
+def repair(
+    record: Record,
+    payload_file: Annotated[
+        Path,
+        typer.Option(allow_dash=True, help="The payload as it ought to have been; - for stdin."),
+    ],
+    by: By = None,
+    note: Note = None,
+) -> None:
+    """Keep a repaired payload beside the record's own, for `redrive`. The newest repair counts."""
+    try:
+        stdin = str(payload_file) == "-"
+        payload = sys.stdin.buffer.read() if stdin else payload_file.read_bytes()
+    except OSError as error:
+        raise SettingError(f"{payload_file} cannot be read: {error.strerror}") from error
+    who = named(by)
+    with writing() as database, database.transaction() as connection:
+        core.repair(connection, record, payload, by=who, note=note)
+        broken = redrive.judge(connection, record)
+    if broken is None:
+        typer.echo(f"kept: `fleetpulse quarantine redrive {record}` lands it")
+    else:
+        typer.echo(f"kept, but it still breaks its contract: {broken}", err=True)
+
+
+@app.command()
+def drop(
+    record: Record,
+    why: Annotated[str, typer.Option(help="Why nobody will repair it.")],
+    by: By = None,
+    yes: Yes = False,
+) -> None:
+    """Mark a record as one that nobody will repair. Its bytes stay; a redrive takes it back."""
+    who = named(by)
+    if not yes:
+        typer.confirm(f"Drop {record}?", abort=True)
+    with writing() as database, database.transaction() as connection:
+        core.drop(connection, record, by=who, why=why)
+    typer.echo(f"{record} is dropped")
+
+
+def named(by: str | None) -> str:
+    """Returns who acts.
+
+    Raises:
+        SettingError: Nobody is named, and the user has no name.
+    """
+    if by is not None:
+        if not by.strip():
+            raise typer.BadParameter("is empty", param_hint="--by")
+        return by
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError) as error:
+        raise SettingError("your user has no name here: say who you are with --by") from error
+
+
+@contextmanager
+def writing() -> Iterator[Database]:
+    """Opens the ODS in the role that lands records."""
     ods = settings.require(settings.load().ods, "ods")
-    return psycopg.connect(ods.url("orchestrator"))
+    with closing(Database(ods.url("consumer"))) as database:
+        yield database
 
 
-def _name(each: core.Quarantined) -> str:
-    return f"{each.topic}/{each.epoch}/{each.partition}/{each.offset}"
+def _reading() -> psycopg.Connection:
+    ods = settings.require(settings.load().ods, "ods")
+    return psycopg.connect(ods.url("orchestrator"), options="-c timezone=UTC")
 
 
-def _plain(each: core.Quarantined) -> dict[str, Any]:
+def _plain(each: Quarantined) -> dict[str, Any]:
     return {
-        "record": _name(each),
+        "record": str(each.record),
+        "state": each.state,
         "reason": each.reason,
         "detail": each.detail,
         "kafka_ts": each.kafka_ts.isoformat(),
@@ -98,5 +219,19 @@ def _plain(each: core.Quarantined) -> dict[str, Any]:
     }
 
 
+def _entry(each: core.Entry) -> dict[str, Any]:
+    return {
+        "action": each.action,
+        "by": each.done_by,
+        "at": each.done_at.isoformat(),
+        "note": each.note,
+        "payload_base64": _base64(each.payload),
+    }
+
+
 def _base64(value: bytes | None) -> str | None:
     return None if value is None else base64.b64encode(value).decode()
+
+
+def _text(payload: bytes | None) -> str:
+    return (payload or b"").decode("utf-8", "backslashreplace")

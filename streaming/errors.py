@@ -4,6 +4,7 @@ StreamingError
 ├── SettingError         a setting is missing or unsafe: change it
 ├── FatalError           going on would lose or double records: a person decides
 ├── FencedError          another consumer has moved the offsets: read them, go on from there
+├── QuarantineError      a quarantined record cannot be treated so: the message says why
 ├── ReferenceFileError   a reference file breaks its contract: correct the line it names
 └── OutageError          a system is not there or not well: pause, wait, resume
 
@@ -33,3 +34,7 @@ class OutageError(StreamingError):
 
 class ReferenceFileError(StreamingError):
     """A reference file cannot be read, breaks its contract, or contradicts what is loaded."""
+
+
+class QuarantineError(StreamingError):
+    """A quarantined record is not there, or not in a state that allows what was asked."""

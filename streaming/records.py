@@ -19,6 +19,28 @@ class PartitionId(NamedTuple):
         return f"{self.topic}[{self.partition}] epoch {self.epoch}"
 
 
+class RecordId(NamedTuple):
+    """A record's identity; written `TOPIC/EPOCH/PARTITION/OFFSET`."""
+
+    topic: str
+    epoch: int
+    partition: int
+    offset: int
+
+    @classmethod
+    def parse(cls, text: str) -> "RecordId":
+        """Reads an identity.
+
+        Raises:
+            ValueError: It is not one.
+        """
+        topic, epoch, partition, offset = text.rsplit("/", 3)
+        return cls(topic, int(epoch), int(partition), int(offset))
+
+    def __str__(self) -> str:
+        return "/".join(map(str, self))
+
+
 class Record(NamedTuple):
     """One Kafka message, as it came.
 

@@ -195,6 +195,7 @@ def _ods_offsets(
         ' union all select "offset" from landing.quarantine where topic = %(topic)s'
         ' and epoch = %(epoch)s and "partition" = %(partition)s'
         ' and "offset" >= %(low)s and "offset" < %(high)s'
+        " and state <> 'redriven'"  # it is in landing
     ).format(table=sql.Identifier(table_of(where.topic)))
     rows = connection.execute(query, {**where._asdict(), "low": low, "high": high}).fetchall()
     return [offset for (offset,) in rows]
@@ -205,7 +206,7 @@ def _rows_out_of_range(connection: psycopg.Connection, where: PartitionId) -> li
     query = sql.SQL(
         'with landed as (select epoch, "partition", "offset" from landing.{table}'
         ' union all select epoch, "partition", "offset" from landing.quarantine'
-        "  where topic = %(topic)s)"
+        "  where topic = %(topic)s and state <> 'redriven')"
         ' select landed."offset" from landed join landing.offsets using (epoch, "partition")'
         ' where topic = %(topic)s and epoch = %(epoch)s and "partition" = %(partition)s'
         ' and (landed."offset" < start_offset or landed."offset" >= next_offset) order by 1'

@@ -25,6 +25,10 @@ _MOST_INCIDENTS = 10_000
 _RESOLVED = ("6", "7")
 
 
+_QUARANTINED = "select count(*) from landing.quarantine where state <> 'redriven'"
+"""What has been redriven is in landing, and counted there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Now:
     """How far everything is at a moment.
@@ -92,7 +96,7 @@ class Sight:
             return Now(
                 produced=produced,
                 landed=_acknowledged(connection),
-                quarantined=_number(connection, "select count(*) from landing.quarantine"),
+                quarantined=_number(connection, _QUARANTINED),
                 batches=_number(
                     connection, "select count(*) from control.batches where state = 'done'"
                 ),
@@ -135,7 +139,7 @@ class Sight:
             return Counts(
                 produced=sum(kafka.log_ends(self._kafka, self._topics).values()),
                 landed=sum(_number(connection, each) for each in tables),
-                quarantined=_number(connection, "select count(*) from landing.quarantine"),
+                quarantined=_number(connection, _QUARANTINED),
                 lake=lake,
             )
 

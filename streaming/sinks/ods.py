@@ -10,8 +10,7 @@ A record that the database refuses by itself, against all that `decoding` checks
 halving and goes to quarantine with the database's words; a failing database is an outage.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -19,8 +18,9 @@ import psycopg
 from psycopg import sql
 
 from streaming import pgcopy
+from streaming.database import Database, words
 from streaming.decoding import Reason, Rejected, kafka_time, moment
-from streaming.errors import FatalError, FencedError, OutageError
+from streaming.errors import FatalError, FencedError
 from streaming.records import PartitionId, Record, Records, Slice
 from streaming.sinks.ods_rows import (
     LANDING,
@@ -58,8 +58,8 @@ class OdsSink:
     """Lands slices in Postgres. One connection, opened when needed and again after an outage."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
-        self._connection: psycopg.Connection | None = None
+        self._database = Database(url)
+        self._transaction = self._database.transaction
         self._days: set[tuple[str, int]] = set()
 
     def epoch(self, topic: str, topic_id: str) -> int:
@@ -149,6 +149,8 @@ class OdsSink:
     def read(self, partition: PartitionId, start: int, end: int, limit: int) -> Slice:
         """Returns what has landed in [start, end), quarantined records included, as they came.
 
+        Redriven records too: quarantine keeps their original bytes for ever.
+
         Args:
             partition: The partition.
             start: The first offset.
@@ -161,7 +163,7 @@ class OdsSink:
             "  kafka_ts_type, key, headers::text, convert_to(payload::text, 'UTF8') as payload"
             "  from landing.{table}"
             '  where epoch = %(epoch)s and "partition" = %(partition)s'
-            '  and "offset" >= %(start)s and "offset" < %(end)s'
+            '  and "offset" >= %(start)s and "offset" < %(end)s and redrive is null'
             ' union all select "offset", kafka_ms, kafka_ts_type, key, headers::text, payload'
             "  from landing.quarantine where topic = %(topic)s and epoch = %(epoch)s"
             '  and "partition" = %(partition)s and "offset" >= %(start)s and "offset" < %(end)s'
@@ -179,9 +181,7 @@ class OdsSink:
 
     def close(self) -> None:
         """Ends the connection."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self._database.close()
 
     def _copy_isolating(
         self,
@@ -218,29 +218,6 @@ class OdsSink:
                 with self._transaction() as connection:
                     connection.execute("select landing.ensure_day(%s, %s)", [table_of(topic), day])
                 self._days.add((topic, number))
-
-    @contextmanager
-    def _transaction(self) -> Iterator[psycopg.Connection]:
-        try:
-            if self._connection is None:
-                self._connection = psycopg.connect(
-                    self._url, options="-c timezone=UTC -c statement_timeout=60s"
-                )
-            with self._connection.transaction():
-                yield self._connection
-        except psycopg.Error as error:
-            broken = self._connection is None or self._connection.broken
-            self.close()
-            if broken or _passing(error):
-                raise OutageError(f"the ODS does not serve us: {_words(error)}") from error
-            raise FatalError(
-                f"the ODS refused us: {_words(error)} ({error.sqlstate}). "
-                "Is it migrated (`fleetpulse migrate`), and has the role fleetpulse_consumer "
-                "its rights?"
-            ) from error
-        except BaseException:
-            self.close()
-            raise
 
 
 def _days(timestamps: list[int]) -> set[int]:
@@ -305,20 +282,4 @@ def _copy(
             for chunk in (pgcopy.HEADER, *chunks, pgcopy.TRAILER):
                 copy.write(chunk)
     except psycopg.DataError as error:
-        raise _RefusedError(_words(error)) from error
-
-
-def _passing(error: psycopg.Error) -> bool:
-    """Returns whether waiting can help: the server's state, not our statement, is the cause.
-
-    08 connection, 25006 read-only, 40 rolled back, 53 resources, 55 locks, 57 operator, 58 system,
-    28 not yet let in, 3D and XX: the database is away or damaged.
-    """
-    state = error.sqlstate
-    if state is None:
-        return isinstance(error, psycopg.OperationalError)
-    return state[:2] in ("08", "40", "53", "55", "57", "58") or state == "25006"
-
-
-def _words(error: psycopg.Error) -> str:
-    return (error.diag.message_primary or str(error)).strip()
+        raise _RefusedError(words(error)) from error

@@ -331,7 +331,10 @@ class Scene:
         assert self.in_lake() == sorted(self.produced.items())
 
     def in_ods(self) -> list[tuple[Identity, Fingerprint]]:
-        """Returns all rows of landing and quarantine: a double would be there twice."""
+        """Returns all rows of landing and quarantine: a double would be there twice.
+
+        A redriven record once, as it came: quarantine has its original bytes.
+        """
         columns = '"partition", "offset", {} as kafka_ms, key'
         exact = "(extract(epoch from kafka_ts) * 1000)::bigint"
         rows: list[tuple[Any, ...]] = []
@@ -340,6 +343,7 @@ class Scene:
                 rows += connection.execute(
                     f"select {topic!r}, {columns.format(exact)}, headers,"
                     f" convert_to(payload::text, 'UTF8') from landing.{table_of(topic)}"
+                    " where redrive is null"
                 )
             rows += connection.execute(
                 f"select topic, {columns.format('kafka_ms')}, headers, payload"

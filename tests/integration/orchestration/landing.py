@@ -11,7 +11,8 @@ class Landing:
     def __init__(self, connection: psycopg.Connection) -> None:
         self._db = connection
         self._db.execute(
-            "truncate landing.offsets, landing.quarantine, landing.heartbeat_raw,"
+            "truncate landing.offsets, landing.quarantine, landing.quarantine_log,"
+            " landing.heartbeat_raw,"
             " control.batches, control.partition_progress, control.watermark,"
             " ticketing.intents, ticketing.attempts, reference.devices restart identity;"
             " insert into control.watermark default values;"

@@ -1,0 +1,342 @@
+"""Redriving: a quarantined record lands under its own identity, once, and the lake is told.
+
+1. Lock the records' rows: of two who redrive the same, one wins.
+2. Judge them as landing does: the newest repair, else the original (a contract may be loosened).
+3. Take the next numbers from the one counter row, which stays locked to the commit: whoever reads
+   the counter knows that all numbers up to it can be seen.
+4. Insert into landing, mark the rows, write the log; commit.
+5. Tell the lake, else a replay would lose the repairs. After the commit, for a replay must never
+   land what the ODS did not; so what was not told yet is told later (`put_in_lake`).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from typing import NamedTuple
+
+import msgspec
+import psycopg
+from psycopg import sql
+
+from streaming.contracts import CONTRACTS
+from streaming.database import Database, words
+from streaming.decoding import Decoder, moment
+from streaming.errors import FatalError
+from streaming.object_store import ObjectStore
+from streaming.quarantine import State
+from streaming.records import PartitionId, Record, RecordId, Records
+from streaming.sinks.ods import table_of
+
+AT_ONCE = 100
+"""Records redriven in one transaction, or told to the lake between two looks."""
+
+
+class Outcome(NamedTuple):
+    """What became of a record: its number, or why it has not landed."""
+
+    record: RecordId
+    number: int | None
+    why_not: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A quarantined record, and the payload that it is to land with."""
+
+    record: RecordId
+    state: State
+    number: int | None
+    kafka_ms: int
+    kafka_ts_type: int
+    key: bytes | None
+    payload: bytes | None
+
+
+class _Row(NamedTuple):
+    """What landing adds to what quarantine has."""
+
+    record: RecordId
+    payload: str | None
+    device_id: str | None = None
+    site_id: str | None = None
+    event_ts: datetime | None = None
+    gateway_ts: datetime | None = None
+
+
+def redrive(
+    connection: psycopg.Connection, records: Sequence[RecordId], *, by: str, note: str | None
+) -> list[Outcome]:
+    """Lands quarantined records, in one transaction; one that cannot land does not hinder others.
+
+    Args:
+        connection: The ODS, in the consumer's role.
+        records: Identities, each once.
+        by: Who does it.
+        note: Why.
+
+    Returns:
+        An outcome for each record, in the order of their identities.
+    """
+    with connection.transaction():
+        candidates = _lock(connection, records)
+        outcomes = {each.record: _finished(each) for each in candidates}
+        open_ones = [each for each in candidates if each.state is not State.REDRIVEN]
+        rows: list[_Row] = []
+        for verdict in _judge(open_ones):
+            if isinstance(verdict, _Row):
+                rows.append(verdict)
+            else:
+                outcomes[verdict.record] = verdict
+        for landed in _land(connection, rows, by, note):
+            outcomes[landed.record] = landed
+    missing = (Outcome(each, None, "it is not in quarantine") for each in records)
+    return [outcomes.get(each.record, each) for each in sorted(missing)]
+
+
+def judge(connection: psycopg.Connection, record: RecordId) -> str | None:
+    """Returns why a record would not land now, or None where it would."""
+    with connection.transaction():
+        [verdict] = _judge(_lock(connection, [record]))
+    return None if isinstance(verdict, _Row) else verdict.why_not
+
+
+def _lock(connection: psycopg.Connection, records: Sequence[RecordId]) -> list[_Candidate]:
+    """Locks rows in one order whoever asks, then reads their repairs: none can come after."""
+    wanted = [list(column) for column in zip(*records, strict=True)]
+    rows = connection.execute(
+        'select topic, epoch, "partition", "offset", state, redrive, kafka_ms, kafka_ts_type, key,'
+        " payload from landing.quarantine"
+        ' where (topic, epoch, "partition", "offset")'
+        "  in (select * from unnest(%s::text[], %s::int[], %s::int[], %s::bigint[]))"
+        ' order by topic, epoch, "partition", "offset" for no key update',
+        wanted,
+    ).fetchall()
+    repairs = {
+        RecordId._make(identity): payload
+        for *identity, payload in connection.execute(
+            'select distinct on (topic, epoch, "partition", "offset")'
+            '  topic, epoch, "partition", "offset", payload from landing.quarantine_log'
+            ' where action = \'repair\' and (topic, epoch, "partition", "offset")'
+            "  in (select * from unnest(%s::text[], %s::int[], %s::int[], %s::bigint[]))"
+            ' order by topic, epoch, "partition", "offset", entry desc',
+            wanted,
+        )
+    }
+    found = []
+    for *identity, state, number, kafka_ms, kind, key, payload in rows:
+        record = RecordId._make(identity)
+        counts = repairs.get(record, payload)
+        found.append(_Candidate(record, State(state), number, kafka_ms, kind, key, counts))
+    return found
+
+
+def _finished(each: _Candidate) -> Outcome:
+    return Outcome(each.record, None, f"it has been redriven before, with number {each.number}")
+
+
+def _judge(candidates: Sequence[_Candidate]) -> Iterator[_Row | Outcome]:
+    """Yields each record's row, or why it still breaks its contract."""
+    for topic, group in groupby(candidates, key=lambda each: each.record.topic):
+        if topic not in CONTRACTS:
+            yield from (Outcome(each.record, None, "its topic has no contract") for each in group)
+            continue
+        of_topic = list(group)
+        judged = Decoder(topic).judge(
+            Records.of(
+                Record(each.record.offset, each.kafka_ms, each.kafka_ts_type, each.key, None,
+                       each.payload)
+                for each in of_topic
+            )
+        )  # fmt: skip
+        for at, verdict in judged.rejected.items():
+            why = f"{verdict.reason}: {verdict.detail}"
+            yield Outcome(of_topic[at].record, None, why)
+        for at in judged.tombstones:
+            yield _Row(of_topic[at].record, None)
+        for number, at in enumerate(judged.events):
+            each, envelope, gateway_ts = (
+                of_topic[at], judged.envelopes[number], judged.gateway_ts[number]
+            )  # fmt: skip
+            yield _Row(
+                each.record,
+                (each.payload or b"").decode(),
+                envelope.device_id,
+                envelope.site_id,
+                moment(judged.event_ts[number]),
+                None if gateway_ts is None else moment(gateway_ts),
+            )
+
+
+def _land(
+    connection: psycopg.Connection, rows: Sequence[_Row], by: str, note: str | None
+) -> list[Outcome]:
+    """Lands rows; what the database refuses by itself is found by halving, as in landing."""
+    if not rows:
+        return []
+    try:
+        with connection.transaction():
+            return _insert(connection, rows, by, note)
+    except psycopg.DataError as error:
+        if len(rows) == 1:
+            return [Outcome(rows[0].record, None, f"REFUSED: {words(error)}")]
+        half = len(rows) // 2
+        first = _land(connection, rows[:half], by, note)
+        return first + _land(connection, rows[half:], by, note)
+
+
+def _insert(
+    connection: psycopg.Connection, rows: Sequence[_Row], by: str, note: str | None
+) -> list[Outcome]:
+    [(last,)] = connection.execute(
+        "update landing.redrives set last = last + %s returning last", [len(rows)]
+    )
+    numbers = range(last - len(rows) + 1, last + 1)
+    outcomes = [Outcome(row.record, number) for row, number in zip(rows, numbers, strict=True)]
+    numbered = zip(rows, numbers, strict=True)
+    for topic, group in groupby(numbered, key=lambda each: each[0].record.topic):
+        columns = [
+            list(column)
+            for column in zip(*((*row.record, *row[1:], number) for row, number in group),
+                              strict=True)
+        ]  # fmt: skip
+        connection.execute(_INSERT.format(sql.Identifier(table_of(topic))), columns)
+    marked = [(*each.record, each.number) for each in outcomes]
+    marks = [list(column) for column in zip(*marked, strict=True)]
+    connection.execute(
+        "update landing.quarantine as q set state = 'redriven', redrive = r.redrive"
+        " from unnest(%s::text[], %s::int[], %s::int[], %s::bigint[], %s::bigint[])"
+        '  as r (topic, epoch, "partition", "offset", redrive)'
+        " where q.topic = r.topic and q.epoch = r.epoch"
+        '  and q."partition" = r."partition" and q."offset" = r."offset"',
+        marks,
+    )
+    connection.execute(
+        'insert into landing.quarantine_log (topic, epoch, "partition", "offset", action, done_by,'
+        " note) select *, 'redrive', %s, %s"
+        " from unnest(%s::text[], %s::int[], %s::int[], %s::bigint[])",
+        [by, note, *marks[:4]],
+    )
+    return outcomes
+
+
+_INSERT = sql.SQL(
+    'insert into landing.{} (epoch, "partition", "offset", kafka_ts, kafka_ts_type, key, headers,'
+    "  payload, device_id, site_id, event_ts, gateway_ts, redrive)"
+    ' select q.epoch, q."partition", q."offset", q.kafka_ts, q.kafka_ts_type, q.key, q.headers,'
+    "  r.payload::json, r.device_id, r.site_id, r.event_ts, r.gateway_ts, r.redrive"
+    " from unnest(%s::text[], %s::int[], %s::int[], %s::bigint[], %s::text[], %s::text[],"
+    "  %s::text[], %s::timestamptz[], %s::timestamptz[], %s::bigint[])"
+    '  as r (topic, epoch, "partition", "offset", payload, device_id, site_id, event_ts,'
+    "   gateway_ts, redrive)"
+    " inner join landing.quarantine as q on q.topic = r.topic and q.epoch = r.epoch"
+    '  and q."partition" = r."partition" and q."offset" = r."offset"'
+)
+
+
+# The lake ----------------------------------------------------------------------------------------
+
+
+class Redriven(NamedTuple):
+    """A redriven record, as the lake was told of it; `payload` is None where it is as it was."""
+
+    partition: PartitionId
+    offset: int
+    number: int
+    payload: bytes | None
+
+
+class _Object(msgspec.Struct, frozen=True):
+    """The object that tells of one redrive; `payload` is in base64."""
+
+    topic: str
+    epoch: int
+    partition: int
+    offset: int
+    number: int
+    payload: bytes | None
+    by: str
+    at: datetime
+    note: str | None
+
+
+def waiting(connection: psycopg.Connection) -> int:
+    """Returns how many redriven records the lake has not been told of."""
+    [(number,)] = connection.execute(
+        "select count(*) from landing.quarantine where redrive is not null and in_lake_at is null"
+    )
+    return int(number)
+
+
+def put_in_lake(database: Database, store: ObjectStore) -> int:
+    """Tells the lake of every redrive that it has not been told of; returns of how many.
+
+    Raises:
+        OutageError: The ODS or the object store does not answer; call again.
+        FatalError: The lake tells otherwise of one: this ODS is not the one that it was told by.
+    """
+    told = 0
+    while True:
+        with database.transaction() as connection:
+            found = _untold(connection)
+        if not found:
+            return told
+        for each in found:
+            _put(store, each)
+        with database.transaction() as connection:
+            connection.execute(
+                "update landing.quarantine set in_lake_at = now() where redrive = any(%s)",
+                [[each.number for each in found]],
+            )
+        told += len(found)
+
+
+def read_redriven(store: ObjectStore, topic: str) -> Iterator[Redriven]:
+    """Yields what the lake was told of a topic's redrives, in the order of partition and offset.
+
+    Raises:
+        FatalError: An object cannot be read.
+    """
+    for key in store.keys(f"redriven/topic={topic}/"):
+        body = store.get(key) if key.endswith(".json") else None
+        if body is not None:
+            each = _decode(body, key)
+            where = PartitionId(each.topic, each.epoch, each.partition)
+            yield Redriven(where, each.offset, each.number, each.payload)
+
+
+def _untold(connection: psycopg.Connection) -> list[_Object]:
+    rows = connection.execute(
+        'select q.topic, q.epoch, q."partition", q."offset", q.redrive, repair.payload,'
+        "  log.done_by, log.done_at, log.note"
+        " from landing.quarantine as q"
+        ' inner join landing.quarantine_log as log using (topic, epoch, "partition", "offset")'
+        " left join lateral (select payload from landing.quarantine_log as r"
+        "  where r.topic = q.topic and r.epoch = q.epoch"
+        '   and r."partition" = q."partition" and r."offset" = q."offset"'
+        "   and r.action = 'repair' order by r.entry desc limit 1) as repair on true"
+        " where q.redrive is not null and q.in_lake_at is null and log.action = 'redrive'"
+        " order by q.redrive limit %s",
+        [AT_ONCE],
+    )
+    return [_Object(*row) for row in rows]
+
+
+def _put(store: ObjectStore, each: _Object) -> None:
+    name = f"e{each.epoch}-p{each.partition}-o{each.offset:020d}.json"
+    key = f"redriven/topic={each.topic}/{name}"
+    if store.put_if_absent(key, msgspec.json.encode(each)):
+        return
+    body = store.get(key)
+    if body is None or _decode(body, key) != each:
+        raise FatalError(
+            f"the lake's {key} tells of another redrive than number {each.number} by {each.by}: "
+            "was the ODS restored from before it? Compare the two, then remove the object"
+        )
+
+
+def _decode(body: bytes, key: str) -> _Object:
+    try:
+        return msgspec.json.decode(body, type=_Object)
+    except msgspec.MsgspecError as error:
+        raise FatalError(f"the lake's {key} is not readable: {error}") from error
