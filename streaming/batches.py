@@ -1,4 +1,8 @@
-"""Micro-batches: the range between two offset vectors, with the watermark that closes windows.
+"""Micro-batches: the range between two vectors, with the watermark that closes windows.
+
+A vector has an offset for each partition and the number of a redrive. A record belongs to the first
+batch whose vector lies beyond its offset and, if it was redriven, not below its number: a redriven
+record comes late, once, whether or not its offset was batched before.
 
 `control.batches` is the truth. Batch n follows n − 1 without a gap; there are never two unfinished
 ones (an index forbids it); dbt moves a batch from `cut` to `done` in its last transaction.
@@ -57,6 +61,32 @@ class _Range(NamedTuple):
         return self.next - self.start
 
 
+class _Pending(NamedTuple):
+    """What is in no batch yet: offsets of each partition, and redrives (from, to]."""
+
+    ranges: Sequence[_Range]
+    from_redrive: int
+    to_redrive: int
+
+    @property
+    def records(self) -> int:
+        return sum(each.records for each in self.ranges) + self.to_redrive - self.from_redrive
+
+    def shortened(self, most: int) -> "_Pending":
+        """Returns the first part of all: the same share of each keeps them abreast in time."""
+        share = most / self.records
+        redrives = _share(self.to_redrive - self.from_redrive, share)
+        return _Pending(
+            [each._replace(next=each.start + _share(each.records, share)) for each in self.ranges],
+            self.from_redrive,
+            self.from_redrive + redrives,
+        )
+
+
+def _share(count: int, share: float) -> int:
+    return max(int(count * share), min(count, 1))
+
+
 _BATCH = (
     "select batch_id, watermark, records, state, attempt, cut_at, attempted_at from control.batches"
 )
@@ -83,8 +113,8 @@ def last_done(connection: psycopg.Connection) -> Batch | None:
 
 
 def waiting(connection: psycopg.Connection, behind: Batch) -> int:
-    """Returns how many offsets have landed behind a batch."""
-    return sum(each.records for each in _ranges(connection, behind))
+    """Returns how many offsets have landed, and records were redriven, behind a batch."""
+    return _pending(connection, behind).records
 
 
 def retry(connection: psycopg.Connection, batch: Batch) -> Batch | None:
@@ -133,25 +163,29 @@ def cut(
         last = newest(connection)
         if last is not None and last.state != "done":
             return None
-        ranges = _ranges(connection, last)
-        pending = sum(each.records for each in ranges)
+        pending = _pending(connection, last)
         advanced = last is None or watermark > last.watermark
-        interval = settings.min_interval_s if pending else settings.idle_interval_s
+        interval = settings.min_interval_s if pending.records else settings.idle_interval_s
         too_soon = last is not None and now - last.cut_at < timedelta(seconds=interval)
-        if too_soon or not (pending or advanced):
+        if too_soon or not (pending.records or advanced):
             return None
-        if pending > settings.max_batch_records:
-            ranges = [_shortened(each, settings.max_batch_records / pending) for each in ranges]
-            reached = _watermark_within(connection, ranges, settings, now)
+        if pending.records > settings.max_batch_records:
+            pending = pending.shortened(settings.max_batch_records)
+            reached = _watermark_within(connection, pending.ranges, settings, now)
             # The records that wait would come late to windows that the whole watermark closes.
             watermark = min(watermark, reached or (_NEVER if last is None else last.watermark))
         if last is not None:
             watermark = max(watermark, last.watermark)
-        return _insert(connection, last, ranges, watermark)
+        return _insert(connection, last, pending, watermark)
 
 
-def _ranges(connection: psycopg.Connection, last: Batch | None) -> list[_Range]:
-    """Returns for each partition what has landed since the last batch."""
+def _pending(connection: psycopg.Connection, last: Batch | None) -> _Pending:
+    """Returns what has landed since the last batch."""
+    [(from_redrive, to_redrive)] = connection.execute(
+        "select coalesce((select to_redrive from control.batches where batch_id = %s), 0), last"
+        " from landing.redrives",
+        [last and last.batch_id],
+    )
     rows = connection.execute(
         'select o.topic, o.epoch, o."partition", coalesce(b."offset", o.start_offset),'
         " o.next_offset from landing.offsets o left join ("
@@ -161,12 +195,7 @@ def _ranges(connection: psycopg.Connection, last: Batch | None) -> list[_Range]:
         ' order by o.topic, o.epoch, o."partition"',
         [last and last.batch_id],
     ).fetchall()
-    return [_Range(*row) for row in rows]
-
-
-def _shortened(each: _Range, share: float) -> _Range:
-    """Returns the first part of a range: the same share of each keeps them abreast in time."""
-    return each._replace(next=each.start + max(int(each.records * share), min(each.records, 1)))
+    return _Pending([_Range(*row) for row in rows], from_redrive, to_redrive)
 
 
 def _watermark_within(
@@ -197,7 +226,7 @@ def _watermark_within(
 def _insert(
     connection: psycopg.Connection,
     last: Batch | None,
-    ranges: Sequence[_Range],
+    pending: _Pending,
     watermark: datetime,
 ) -> Batch | None:
     def vector(bound: str) -> Jsonb:
@@ -209,21 +238,24 @@ def _insert(
                     "partition": each.partition,
                     "offset": getattr(each, bound),
                 }
-                for each in ranges
+                for each in pending.ranges
             ]
         )
 
     with connection.cursor(row_factory=class_row(Batch)) as cursor:
         return cursor.execute(
             "insert into control.batches (batch_id, from_offsets, to_offsets, from_watermark,"
-            " watermark, records) values (%s, %s, %s, coalesce(%s::timestamptz, '-infinity'), %s,"
-            " %s) returning batch_id, watermark, records, state, attempt, cut_at, attempted_at",
+            " watermark, records, from_redrive, to_redrive)"
+            " values (%s, %s, %s, coalesce(%s::timestamptz, '-infinity'), %s, %s, %s, %s)"
+            " returning batch_id, watermark, records, state, attempt, cut_at, attempted_at",
             [
                 1 if last is None else last.batch_id + 1,
                 vector("start"),
                 vector("next"),
                 last and last.watermark,
                 watermark,
-                sum(each.records for each in ranges),
+                pending.records,
+                pending.from_redrive,
+                pending.to_redrive,
             ],
         ).fetchone()

@@ -1,14 +1,14 @@
 {#-
 The batch that this invocation works on: the oldest unfinished one, or the one of the var `batch_id`.
 
-Returns a mapping: batch_id, state, from_us (exclusive), watermark_us (inclusive), from_offsets and
-to_offsets. Where there is none, batch_id is 0 and every range is empty, so that models run and add
+Returns a mapping: batch_id, state, from_us (exclusive), watermark_us (inclusive), from_offsets,
+to_offsets, from_redrive (exclusive) and to_redrive (inclusive). Where there is none, batch_id is 0 and every range is empty, so that models run and add
 nothing.
 -#}
 {% macro current_batch() %}
     {%- set nothing = {
         'batch_id': 0, 'state': none, 'from_us': earliest_us(), 'watermark_us': earliest_us(),
-        'from_offsets': [], 'to_offsets': [],
+        'from_offsets': [], 'to_offsets': [], 'from_redrive': 0, 'to_redrive': 0,
     } -%}
     {%- if not execute -%}
         {{ return(nothing) }}
@@ -32,6 +32,8 @@ nothing.
                 'watermark_us': rows[0][3] | int,
                 'from_offsets': fromjson(rows[0][4]),
                 'to_offsets': fromjson(rows[0][5]),
+                'from_redrive': rows[0][6] | int,
+                'to_redrive': rows[0][7] | int,
             }) -%}
         {%- endif -%}
     {%- endif -%}
@@ -46,7 +48,9 @@ nothing.
         {{ to_us('from_watermark') }}::text,
         {{ to_us('watermark') }}::text,
         from_offsets::text,
-        to_offsets::text
+        to_offsets::text,
+        from_redrive::text,
+        to_redrive::text
     from {{ source('control', 'batches') }}
     {% if var('batch_id') is not none %}
     where batch_id = {{ var('batch_id') | int }}

@@ -11,13 +11,30 @@
 with
 
 records as (
-    select * from {{ source('landing', 'heartbeat_raw') }}
+    select landed.* from {{ source('landing', 'heartbeat_raw') }} as landed
     where {{ batch_records('heartbeat.raw') }} and payload is not null
+    {%- if is_incremental() and current_batch().to_redrive > current_batch().from_redrive %}
+        -- A clock fault that has been a beat does not become another one by its redrive.
+        and (
+            landed.redrive is null
+            or not exists (
+                select 1 from {{ this }} as beat
+                where
+                    beat.epoch = landed.epoch
+                    and beat."partition" = landed."partition"
+                    and beat."offset" = landed."offset"
+                    and beat.clock_fault
+                    and beat.batch_id < {{ current_batch().batch_id }}
+            )
+        )
+    {%- endif %}
 ),
 
 clock_faults as (
     select * from {{ source('landing', 'quarantine') }}
-    where topic = 'heartbeat.raw' and {{ batch_records('heartbeat.raw') }} and device_id is not null
+    where
+        topic = 'heartbeat.raw' and device_id is not null
+        and {{ batch_quarantined('heartbeat.raw') }}
 ),
 
 events as (

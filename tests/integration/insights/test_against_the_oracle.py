@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from tests.fixtures.insights.random_logs import Cut, random_cuts, random_world
+from tests.fixtures.insights.random_logs import Cut, random_cuts, random_redrives, random_world
 from tests.fixtures.insights.warehouse import Warehouse
 from tests.oracle.episodes import episodes_of, findings_of
 from tests.oracle.log import World
@@ -29,7 +29,9 @@ Event = tuple[str, str, int, str]
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_late_events_and_the_cut_change_nothing_in_the_end(warehouse: Warehouse, seed: int) -> None:
+def test_late_events_redrives_and_the_cut_change_nothing_in_the_end(
+    warehouse: Warehouse, seed: int
+) -> None:
     world = random_world(seed, DEVICES, late=True)
     expected = findings_of(world), expected_episodes(world)
     for batches in (1, 3):
@@ -62,9 +64,10 @@ def run(warehouse: Warehouse, world: World, cuts: list[Cut], *, fail_at: int | N
     """Lands the log and works the batches off; one of them stops half way and is run again."""
     warehouse.empty()
     warehouse.register(world.devices, world.limits_c, world.work)
-    warehouse.land(world.records)
+    # Some were redriven, in another order than their offsets: before, with or after their batch.
+    warehouse.land(world.records, random_redrives(1, world) if cuts[-1].redrive else None)
     for cut in cuts:
-        if warehouse.cut(cut.ends, cut.watermark_us) == fail_at:
+        if warehouse.cut(cut.ends, cut.watermark_us, cut.redrive) == fail_at:
             warehouse.dbt(*HALF_WAY)
         warehouse.dbt(*WHOLE)
 
