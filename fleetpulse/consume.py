@@ -2,12 +2,17 @@
 
 import gc
 import signal
+from contextlib import ExitStack, closing
 from functools import partial
 
 import prometheus_client
 
 from fleetpulse import logs, settings
+from streaming import redrive
+from streaming.chore import Chore
 from streaming.consumer import Consumer
+from streaming.database import Database
+from streaming.dead_letters import DeadLetters
 from streaming.errors import SettingError
 from streaming.object_store import open_store
 from streaming.settings import LandingSettings
@@ -22,17 +27,25 @@ def consume() -> None:
     """
     tree = settings.load()
     logs.configure(tree.log_level)
+    kafka = settings.require(tree.kafka, "kafka")
+    ods_url = settings.require(tree.ods, "ods").url("consumer")
+    store = open_store(settings.require(tree.lake, "lake"))
     consumer = Consumer(
-        settings.require(tree.kafka, "kafka"),
-        tree.landing,
-        partial(OdsSink, settings.require(tree.ods, "ods").url("consumer")),
-        partial(LakeSink, open_store(settings.require(tree.lake, "lake")), tree.landing),
+        kafka, tree.landing, partial(OdsSink, ods_url), partial(LakeSink, store, tree.landing)
     )
     serve_metrics(tree.landing)
     spare_the_garbage_collector()
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, lambda *_: consumer.stop())
-    consumer.run()
+    with ExitStack() as beside:
+        database = beside.enter_context(closing(Database(ods_url)))
+        beside.enter_context(
+            Chore("redrives to the lake", partial(redrive.put_in_lake, database, store))
+        )
+        if tree.landing.dead_letters:
+            outbox = beside.enter_context(closing(Database(ods_url)))
+            beside.enter_context(Chore("dead letters", DeadLetters(kafka, outbox).publish))
+        consumer.run()
 
 
 def serve_metrics(landing: LandingSettings) -> None:

@@ -25,6 +25,7 @@ _PASSING = frozenset(
         ck.KafkaError._ALL_BROKERS_DOWN,
         ck.KafkaError._TIMED_OUT,
         ck.KafkaError._TIMED_OUT_QUEUE,
+        ck.KafkaError._MSG_TIMED_OUT,
         ck.KafkaError._RESOLVE,
         ck.KafkaError._WAIT_COORD,
         ck.KafkaError.REQUEST_TIMED_OUT,

@@ -133,6 +133,8 @@ class LandingSettings(_Section):
     stop_within_s: Seconds = 20
     metrics_port: Annotated[int, Field(ge=1, le=65_535)] | None = None
     metrics_host: str = "127.0.0.1"
+    dead_letters: bool = False
+    poison_rate: Annotated[float, Field(gt=0, le=1)] = 0.05
 
     @property
     def unread_bytes(self) -> int:

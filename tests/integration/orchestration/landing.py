@@ -15,6 +15,7 @@ class Landing:
             " landing.heartbeat_raw,"
             " control.batches, control.partition_progress, control.watermark,"
             " ticketing.intents, ticketing.attempts, reference.devices restart identity;"
+            " update landing.redrives set last = 0;"
             " insert into control.watermark default values;"
             " insert into reference.devices values"
             " ('VM-000001', 'SITE-0001', 'COLD-300', '2026-01-01Z', null, null, null,"
@@ -36,6 +37,10 @@ class Landing:
             {"topic": topic, "by": offsets, "seen": seen or datetime.now(UTC)},
         )
 
+    def redrive(self, records: int) -> None:
+        """Numbers so many records, as redriving them does."""
+        self._db.execute("update landing.redrives set last = last + %s", [records])
+
     def finish(self, batch_id: int) -> None:
         """Moves a batch to done, as dbt does."""
         self._db.execute(
@@ -55,6 +60,12 @@ class Landing:
         """Returns id, attempt and state of all batches."""
         return self._db.execute(
             "select batch_id, attempt, state from control.batches order by batch_id"
+        ).fetchall()
+
+    def redrives(self) -> list[tuple[int, int]]:
+        """Returns the redrives (from, to] of all batches."""
+        return self._db.execute(
+            "select from_redrive, to_redrive from control.batches order by batch_id"
         ).fetchall()
 
     def intent(self, key: str, kind: str, no: int = 1) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from orchestration.errors import BatchBusyError
 from orchestration.resources.ods import Ods
+from streaming import batches
 from streaming.errors import OutageError
 from streaming.settings import InsightsSettings
 from tests.integration.orchestration.landing import Landing
@@ -198,6 +199,30 @@ def test_when_it_is_done_the_next_one_follows(landing: Landing, orchestrator: Or
 
     assert orchestrator.asked() == ["2:1"]
     assert landing.batches() == [(1, 1, "done"), (2, 1, "cut")]
+
+
+def test_redriven_records_make_a_batch_due(landing: Landing, orchestrator: Orchestrator) -> None:
+    landing.land(HEARTBEATS, 10)
+    assert orchestrator.asked() == ["1:1"]
+    landing.redrive(3)
+    orchestrator.run(dg.DagsterRunStatus.SUCCESS, key="1:1")
+    landing.finish(1)
+
+    assert orchestrator.asked() == ["2:1"]
+    assert landing.redrives() == [(0, 0), (0, 3)]
+
+
+def test_a_batch_takes_no_more_redriven_records_than_it_may(landing: Landing, ods: Ods) -> None:
+    bounded = InsightsSettings(min_interval_s=0.001, idle_interval_s=3600, max_batch_records=10)
+    landing.land(HEARTBEATS, 4)
+    landing.redrive(16)
+    with ods.connect("orchestrator") as connection:
+        for number in (1, 2):
+            now = datetime.now(UTC)
+            assert batches.cut(connection, bounded, now, now) is not None
+            landing.finish(number)
+
+    assert landing.redrives() == [(0, 8), (8, 16)]
 
 
 def test_without_a_broker_what_has_landed_still_goes_on(
