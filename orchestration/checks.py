@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import dagster as dg
-import psycopg
 
 from assets.landed import BATCHES, QUARANTINE, landing_key
 from assets.tickets import LEDGER
 from orchestration import health
-from orchestration.health import Health
+from orchestration.health import Health, Platform
 from orchestration.resources import Ods
+from streaming.settings import LandingSettings
 from streaming.watermark import HEARTBEATS
 
 
@@ -20,7 +20,7 @@ class PlatformCheck:
     """A question about the platform, asked of an asset."""
 
     asset: dg.AssetKey
-    ask: Callable[[psycopg.Connection, datetime], Health]
+    ask: Callable[[Platform], Health]
     severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR
 
     @property
@@ -28,9 +28,9 @@ class PlatformCheck:
         """The check's name: its question."""
         return self.ask.__name__
 
-    def evaluate(self, connection: psycopg.Connection, now: datetime) -> dg.AssetCheckEvaluation:
+    def evaluate(self, platform: Platform) -> dg.AssetCheckEvaluation:
         """Asks, outside of a run."""
-        answer = self.ask(connection, now)
+        answer = self.ask(platform)
         return dg.AssetCheckEvaluation(
             asset_key=self.asset,
             check_name=self.name,
@@ -44,9 +44,11 @@ class PlatformCheck:
         """Returns the check for Dagster, which people can execute in the UI."""
 
         @dg.asset_check(asset=self.asset, name=self.name, description=self.ask.__doc__)
-        def check(ods: dg.ResourceParam[Ods]) -> dg.AssetCheckResult:
+        def check(
+            ods: dg.ResourceParam[Ods], landing_settings: dg.ResourceParam[LandingSettings]
+        ) -> dg.AssetCheckResult:
             with ods.connect("orchestrator") as connection:
-                found = self.evaluate(connection, datetime.now(UTC))
+                found = self.evaluate(Platform(connection, datetime.now(UTC), landing_settings))
             return dg.AssetCheckResult(
                 passed=found.passed,
                 severity=found.severity,

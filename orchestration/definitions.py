@@ -10,7 +10,7 @@ from orchestration.jobs import ASSET_JOBS, housekeeping
 from orchestration.resources import Dbt, Kafka, Ods, ServiceNow
 from orchestration.schedules import SCHEDULES
 from orchestration.sensors import SENSORS
-from streaming.settings import InsightsSettings
+from streaming.settings import InsightsSettings, LandingSettings
 
 
 def _dbt() -> Dbt:
@@ -24,6 +24,10 @@ def _insights_settings() -> InsightsSettings:
 def _kafka() -> Kafka:
     tree = settings.load()
     return Kafka(settings.require(tree.kafka, "kafka"), tree.landing.topics)
+
+
+def _landing_settings() -> LandingSettings:
+    return settings.load().landing
 
 
 def _ods() -> Ods:
@@ -42,6 +46,7 @@ _RESOURCES = {
     "dbt": _dbt,
     "insights_settings": _insights_settings,
     "kafka": _kafka,
+    "landing_settings": _landing_settings,
     "ods": _ods,
     "retention": _retention,
     "servicenow": _servicenow,

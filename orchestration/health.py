@@ -3,18 +3,21 @@
 Each question is one query and one pure judgement; nothing known yet counts as unhealthy.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import psycopg
 from psycopg.rows import class_row
 
+from streaming.settings import LandingSettings
+
 OLD_WATERMARK = timedelta(minutes=5)
 LONG_BATCH = timedelta(minutes=5)
 STALE_DEVICE = timedelta(minutes=10)
 HEARD_SHARE = 0.8
-QUARANTINED_SHARE = 0.05
+POISON_WINDOW = timedelta(minutes=10)
+POISON_LEAST = 10
 LATE_INTENT = timedelta(minutes=15)
 NAMED = 10
 
@@ -32,6 +35,15 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True)
+class Platform:
+    """The platform as a question finds it: the ODS as the orchestrator, the time, the limits."""
+
+    ods: psycopg.Connection
+    now: datetime
+    landing: LandingSettings
+
+
+@dataclass(frozen=True, slots=True)
 class Watermark:
     """The whole watermark, and why it is held."""
 
@@ -39,11 +51,11 @@ class Watermark:
     held_reason: str | None
 
 
-def watermark_is_recent(connection: psycopg.Connection, now: datetime) -> Health:
+def watermark_is_recent(platform: Platform) -> Health:
     """Asks whether data arrive: the pipeline's silence, not the devices'."""
-    with connection.cursor(row_factory=class_row(Watermark)) as cursor:
+    with platform.ods.cursor(row_factory=class_row(Watermark)) as cursor:
         found = cursor.execute("select watermark, held_reason from control.watermark").fetchone()
-    return judge_watermark(found or Watermark(None, None), now)
+    return judge_watermark(found or Watermark(None, None), platform.now)
 
 
 def judge_watermark(state: Watermark, now: datetime) -> Health:
@@ -71,13 +83,13 @@ class Unfinished:
     cut_at: datetime
 
 
-def batches_are_finished(connection: psycopg.Connection, now: datetime) -> Health:
+def batches_are_finished(platform: Platform) -> Health:
     """Asks whether what was cut is worked off."""
-    with connection.cursor(row_factory=class_row(Unfinished)) as cursor:
+    with platform.ods.cursor(row_factory=class_row(Unfinished)) as cursor:
         found = cursor.execute(
             "select batch_id, attempt, cut_at from control.batches where state <> 'done'"
         ).fetchone()
-    return judge_batch(found, now)
+    return judge_batch(found, platform.now)
 
 
 def judge_batch(batch: Unfinished | None, now: datetime) -> Health:
@@ -99,9 +111,9 @@ class Devices:
     named: list[str]
 
 
-def devices_are_heard(connection: psycopg.Connection, now: datetime) -> Health:
+def devices_are_heard(platform: Platform) -> Health:
     """Asks how many devices have been silent before the watermark; rules tell which need help."""
-    with connection.cursor(row_factory=class_row(Devices)) as cursor:
+    with platform.ods.cursor(row_factory=class_row(Devices)) as cursor:
         found = cursor.execute(
             "with at as (select watermark from control.watermark where watermark is not null),"
             " fleet as (select device_id from reference.devices, at"
@@ -138,31 +150,51 @@ def judge_devices(devices: Devices) -> Health:
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """What has come in the last hour."""
+    """What a topic has landed of late, quarantine included, and how much of it is there."""
 
-    quarantined: int
+    topic: str
     records: int
+    quarantined: int
+
+    @property
+    def share(self) -> float:
+        """The poison rate."""
+        return self.quarantined / self.records if self.records else 0.0
 
 
-def quarantine_is_small(connection: psycopg.Connection, now: datetime) -> Health:
-    """Asks how much of what came in the last hour broke its contract."""
-    with connection.cursor(row_factory=class_row(Quarantined)) as cursor:
+def quarantine_is_small(platform: Platform) -> Health:
+    """Asks of each topic how much of what landed in the last minutes broke its contract."""
+    # By offsets, from where they were by the newest batch that is old enough: both sides count the
+    # same records, also where none has been cut since.
+    with platform.ods.cursor(row_factory=class_row(Quarantined)) as cursor:
         found = cursor.execute(
-            "select (select count(*) from landing.quarantine"
-            "  where quarantined_at > %(since)s) as quarantined,"
-            " (select coalesce(sum(records), 0)::bigint from control.batches"
-            "  where cut_at > %(since)s) as records",
-            {"since": now - timedelta(hours=1)},
-        ).fetchone()
-    return judge_quarantine(found or Quarantined(0, 0))
+            "with since as (select to_offsets from control.batches where cut_at <= %(since)s"
+            "  order by batch_id desc limit 1),"
+            " starts as (select v.* from since, jsonb_to_recordset(to_offsets) as v (topic text,"
+            '  epoch integer, "partition" integer, "offset" bigint)),'
+            ' late as (select o.topic, o.epoch, o."partition",'
+            '  coalesce(s."offset", o.start_offset) as low, o.next_offset'
+            '  from landing.offsets as o left join starts as s using (topic, epoch, "partition"))'
+            " select topic, sum(next_offset - low)::bigint as records, sum(("
+            "  select count(*) from landing.quarantine as q where q.topic = late.topic"
+            '  and q.epoch = late.epoch and q."partition" = late."partition"'
+            '  and q."offset" >= late.low))::bigint as quarantined'
+            " from late group by topic order by topic",
+            {"since": platform.now - POISON_WINDOW},
+        ).fetchall()
+    return judge_quarantine(found, platform.landing.poison_rate)
 
 
-def judge_quarantine(found: Quarantined) -> Health:
-    """Returns whether few records break their contract."""
+def judge_quarantine(found: Sequence[Quarantined], limit: float) -> Health:
+    """Returns whether few records break their contract, or too few to tell."""
+    poisoned = [each for each in found if each.share > limit and each.quarantined >= POISON_LEAST]
+    told = ", ".join(
+        f"{each.quarantined:,} of {each.records:,} in {each.topic}" for each in poisoned or found
+    )
     return Health(
-        found.quarantined <= QUARANTINED_SHARE * max(found.records, found.quarantined),
-        f"{found.quarantined:,} of {found.records:,} records of the last hour are in quarantine",
-        {"quarantined": found.quarantined, "records": found.records},
+        not poisoned,
+        f"of the last minutes' records broke their contract: {told or 'none, for none came'}",
+        {each.topic: round(each.share, 4) for each in found},
     )
 
 
@@ -175,15 +207,15 @@ class Intents:
     problem: str | None
 
 
-def intents_are_done(connection: psycopg.Connection, now: datetime) -> Health:
+def intents_are_done(platform: Platform) -> Health:
     """Asks whether ServiceNow gets what is due."""
-    with connection.cursor(row_factory=class_row(Intents)) as cursor:
+    with platform.ods.cursor(row_factory=class_row(Intents)) as cursor:
         found = cursor.execute(
             "select count(*) as due, min(created_at) as oldest,"
             " (array_agg(problem order by created_at))[1] as problem"
             " from ticketing.intents where done_at is null"
         ).fetchone()
-    return judge_intents(found or Intents(0, None, None), now)
+    return judge_intents(found or Intents(0, None, None), platform.now)
 
 
 def judge_intents(intents: Intents, now: datetime) -> Health:

@@ -37,6 +37,15 @@ class Landing:
             {"topic": topic, "by": offsets, "seen": seen or datetime.now(UTC)},
         )
 
+    def quarantine(self, topic: str, offsets: int) -> None:
+        """Puts the first offsets of a topic's one partition into quarantine."""
+        self._db.execute(
+            'insert into landing.quarantine (topic, epoch, "partition", "offset", kafka_ts,'
+            " kafka_ms, kafka_ts_type, reason, detail)"
+            " select %s, 0, 0, n, now(), 0, 1, 'MALFORMED', 'test' from generate_series(0, %s) n",
+            [topic, offsets - 1],
+        )
+
     def redrive(self, records: int) -> None:
         """Numbers so many records, as redriving them does."""
         self._db.execute("update landing.redrives set last = last + %s", [records])

@@ -3,15 +3,17 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
+from structlog.testing import capture_logs
 
 from orchestration.errors import BatchBusyError
 from orchestration.resources.ods import Ods
 from streaming import batches
 from streaming.errors import OutageError
-from streaming.settings import InsightsSettings
+from streaming.settings import InsightsSettings, LandingSettings
 from tests.integration.orchestration.landing import Landing
 
 HEARTBEATS = "heartbeat.raw"
@@ -70,6 +72,20 @@ class Orchestrator:
         if isinstance(answer, dg.SkipReason):
             return []
         return [request.run_key for request in answer.run_requests or ()]
+
+    def judge(self, cursor: str | None) -> tuple[dict[str | None, bool], str | None]:
+        """Evaluates the checks of data; returns what passes, and the next cursor."""
+        from orchestration.sensors.health import stale_data
+
+        context = dg.build_sensor_context(
+            self.instance,
+            cursor=cursor,
+            resources={"ods": self._ods, "landing_settings": LandingSettings(poison_rate=0.1)},
+        )
+        answer = stale_data(context)
+        assert isinstance(answer, dg.SensorResult)
+        checks = [each for each in answer.asset_events if isinstance(each, dg.AssetCheckEvaluation)]
+        return {each.check_name: each.passed for each in checks}, answer.cursor
 
     def tick_tickets(self) -> dg.RunRequest | dg.SkipReason:
         from orchestration.sensors.tickets import due_intents
@@ -232,6 +248,29 @@ def test_without_a_broker_what_has_landed_still_goes_on(
     orchestrator.broker.told = None
 
     assert orchestrator.asked() == ["1:1"]
+
+
+def test_poison_above_its_rate_is_told_once_and_again_when_it_is_over(
+    landing: Landing, orchestrator: Orchestrator
+) -> None:
+    def told(logs: list[Any]) -> list[str]:
+        return [each["event"] for each in logs if each["check"] == "quarantine_is_small"]
+
+    landing.land(HEARTBEATS, 100)
+    landing.quarantine(HEARTBEATS, 11)
+    with capture_logs() as logs:
+        passed, cursor = orchestrator.judge(None)
+        assert not passed["quarantine_is_small"]
+        _, cursor = orchestrator.judge(cursor)
+    assert told(logs) == ["not well"]
+
+    assert orchestrator.asked() == ["1:1"]
+    landing.put_back(secs=660)  # what was quarantined is no longer of the last minutes
+    landing.land(HEARTBEATS, 100)
+    with capture_logs() as logs:
+        passed, _ = orchestrator.judge(cursor)
+        assert passed["quarantine_is_small"]
+    assert told(logs) == ["well again"]
 
 
 def test_a_due_intent_asks_for_a_run(landing: Landing, orchestrator: Orchestrator) -> None:

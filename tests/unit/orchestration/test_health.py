@@ -43,10 +43,19 @@ def test_an_empty_registry_is_not_well() -> None:
     assert not health.judge_devices(Devices(0, 0, [])).healthy
 
 
-def test_one_record_in_twenty_may_break_its_contract() -> None:
-    assert health.judge_quarantine(Quarantined(0, 0)).healthy
-    assert health.judge_quarantine(Quarantined(5, 100)).healthy
-    assert not health.judge_quarantine(Quarantined(6, 100)).healthy
+def test_the_share_of_each_topic_that_may_break_its_contract_is_a_setting() -> None:
+    sound = Quarantined("heartbeat.raw", 1_000_000, 0)
+
+    assert health.judge_quarantine([], 0.05).healthy
+    assert health.judge_quarantine([sound, Quarantined("alerts.raw", 200, 10)], 0.05).healthy
+    answer = health.judge_quarantine([sound, Quarantined("alerts.raw", 200, 11)], 0.05)
+    assert not answer.healthy
+    assert "11 of 200 in alerts.raw" in answer.because
+
+
+def test_a_few_broken_records_say_nothing_of_a_topic_of_few() -> None:
+    assert health.judge_quarantine([Quarantined("alerts.raw", 9, 9)], 0.05).healthy
+    assert not health.judge_quarantine([Quarantined("alerts.raw", 10, 10)], 0.05).healthy
 
 
 def test_an_intent_may_wait_for_a_quarter_of_an_hour() -> None:
