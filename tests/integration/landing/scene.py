@@ -205,10 +205,10 @@ class Scene:
     def consumer(self, **changes: str) -> Process:
         return self.run("consume", **changes)
 
-    def call(self, *arguments: str) -> tuple[int, str]:
+    def call(self, *arguments: str, **changes: str) -> tuple[int, str]:
         """Runs a command in this process, which is faster; returns its exit code and its words."""
         words = io.StringIO()
-        environment = self.environment | {"COLUMNS": "1000"}
+        environment = self.environment | {"COLUMNS": "1000"} | changes
         with (
             patch.dict(os.environ, environment, clear=True),
             patch.object(sys, "argv", ["fleetpulse", *arguments]),

@@ -10,7 +10,8 @@ from confluent_kafka.cimpl import NewTopic
 from streaming import kafka
 from streaming.database import Database
 from streaming.dead_letters import DeadLetters
-from streaming.errors import FatalError, OutageError
+from streaming.errors import OutageError
+from streaming.redrive import read_redriven
 from tests.integration.landing.records import TOPIC, alert
 from tests.integration.landing.scene import QUIET, Scene
 
@@ -99,23 +100,32 @@ def test_what_its_topic_does_not_take_is_published_without_its_payload(
     assert found[None]["fleetpulse-reason"] == b"MALFORMED"
 
 
-def test_without_the_topic_landing_goes_on_and_it_is_named_once_and_made_up_for_later(
+def test_the_consumer_publishes_once_the_topic_is_there_and_tells_the_lake_of_redrives(
     scene: Scene,
 ) -> None:
-    consumer = scene.consumer(LANDING__DEAD_LETTERS="true")
     produce_broken(scene, b"{", b"[")
+    scene.land()
+    with scene.connect() as connection:
+        connection.execute(
+            "update landing.quarantine set payload = %s, key = 'VM-000001' where payload = '{'",
+            [alert()],
+        )
+    [(_, _, first), *_] = sorted(scene.produced)
+    nowhere = {"FLEETPULSE_LAKE__URL": "file:///proc/no-such-lake"}
+    code, output = scene.call("quarantine", "redrive", f"{TOPIC}/0/0/{first}", **nowhere)
+    assert (code, "the lake is told later" in output) == (0, True), output
+
+    consumer = scene.consumer(LANDING__DEAD_LETTERS="true")
     scene.wait_for(lambda: bool(consumer.events("chore hindered")))
-    produce_broken(scene, b"")
+    scene.wait_for(lambda: len(list(read_redriven(scene.store, TOPIC))) == 1)
+    scene.produce(b"")
     scene.wait_until_landed()
     assert published(scene) == 0
-
     scene.admin.create_topics([NewTopic(DLQ, 1, 1)])[DLQ].result(timeout=20)
     scene.wait_for(lambda: published(scene) == 3)
-    scene.wait_for(lambda: bool(consumer.events("chore goes on")))
 
     consumer.stop()
     scene.delete(DLQ)
-    scene.check()
     [told] = consumer.events("chore hindered")
     assert f"no topic {DLQ}: create it" in told["error"]
 
@@ -132,10 +142,3 @@ def test_an_outage_of_kafka_marks_nothing(scene: Scene, monkeypatch: pytest.Monk
 
     assert published(scene) == 0
     database.close()
-
-
-def test_a_missing_topic_is_an_error_that_names_it(scene: Scene, outbox: DeadLetters) -> None:
-    produce_broken(scene, b"{")
-    scene.land()
-    with pytest.raises(FatalError, match=f"no topic {DLQ}"):
-        outbox.publish()
