@@ -168,6 +168,8 @@ def drop(
     yes: Yes = False,
 ) -> None:
     """Mark a record as one that nobody will repair. Its bytes stay; a redrive takes it back."""
+    if not why.strip():
+        raise typer.BadParameter("is empty", param_hint="--why")
     who = named(by)
     if not yes:
         typer.confirm(f"Drop {record}?", abort=True)

@@ -86,8 +86,7 @@ def _redrive_all(
         total = quarantine.count(connection, wanted)
         if total and not yes:
             typer.confirm(f"Redrive {total:,} records?", abort=True)
-        columns = (*Progress.get_default_columns(), MofNCompleteColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        with _progress() as progress:
             task = progress.add_task("redriving", total=total)
             for page in quarantine.pages(connection, wanted, core.AT_ONCE):
                 with database.transaction() as writing:
@@ -112,7 +111,16 @@ def _put_in_lake(database: Database) -> OutageError | None:
     """Tells the lake what it has not been told of; an outage is no failure: `consume` does it."""
     store = open_store(settings.require(settings.load().lake, "lake"))
     try:
-        core.put_in_lake(database, store)
+        with database.transaction() as connection:
+            total = core.waiting(connection)
+        with _progress() as progress:
+            task = progress.add_task("telling the lake", total=total)
+            core.put_in_lake(database, store, lambda count: progress.advance(task, count))
     except OutageError as error:
         return error
     return None
+
+
+def _progress() -> Progress:
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
+    return Progress(*columns, console=Console(stderr=True), transient=True)

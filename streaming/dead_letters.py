@@ -5,7 +5,8 @@ produced, acknowledged by the broker, then marked: at least once, and each by on
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from typing import Any, NamedTuple
 
 import confluent_kafka as ck
@@ -104,7 +105,8 @@ class DeadLetters:
 
     def _publish_some(self, topics: Sequence[str]) -> int:
         with self._database.transaction() as connection:
-            acknowledged, problem = self._send(_lock(connection, topics))
+            with closing(_lock(connection, topics)) as letters:
+                acknowledged, problem = self._send(letters)
             _mark(connection, acknowledged)
         if problem is not None:
             raise problem
@@ -216,7 +218,7 @@ class _Post:
             raise OutageError("Kafka does not take our dead letters in time")
 
 
-def _lock(connection: psycopg.Connection, topics: Sequence[str]) -> Iterator[_Letter]:
+def _lock(connection: psycopg.Connection, topics: Sequence[str]) -> Generator[_Letter, None, None]:
     with connection.cursor(name="dead_letters") as cursor:
         cursor.itersize = FETCHED
         cursor.execute(

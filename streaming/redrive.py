@@ -9,7 +9,7 @@
    land what the ODS did not; so what was not told yet is told later (`put_in_lake`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -259,6 +259,12 @@ class _Object(msgspec.Struct, frozen=True):
     at: datetime
     note: str | None
 
+    @property
+    def key(self) -> str:
+        """Its key in the lake."""
+        name = f"e{self.epoch}-p{self.partition}-o{self.offset:020d}.json"
+        return f"redriven/topic={self.topic}/{name}"
+
 
 def waiting(connection: psycopg.Connection) -> int:
     """Returns how many redriven records the lake has not been told of."""
@@ -268,27 +274,39 @@ def waiting(connection: psycopg.Connection) -> int:
     return int(number)
 
 
-def put_in_lake(database: Database, store: ObjectStore) -> int:
-    """Tells the lake of every redrive that it has not been told of; returns of how many.
+def put_in_lake(
+    database: Database, store: ObjectStore, told: Callable[[int], object] = lambda count: None
+) -> None:
+    """Tells the lake of every redrive that it has not been told of.
+
+    Args:
+        database: The ODS, in the consumer's role.
+        store: The lake.
+        told: Hears, time after time, of how many it has just been told.
 
     Raises:
         OutageError: The ODS or the object store does not answer; call again.
-        FatalError: The lake tells otherwise of one: this ODS is not the one that it was told by.
+        FatalError: The lake tells otherwise of some; it has been told of the others.
     """
-    told = 0
+    last, otherwise = 0, []
     while True:
         with database.transaction() as connection:
-            found = _untold(connection)
+            found = _untold(connection, last)
         if not found:
-            return told
-        for each in found:
-            _put(store, each)
+            break
+        last = found[-1].number
+        put = [each.number for each in found if _put(store, each)]
+        otherwise += [each.key for each in found if each.number not in put]
         with database.transaction() as connection:
             connection.execute(
-                "update landing.quarantine set in_lake_at = now() where redrive = any(%s)",
-                [[each.number for each in found]],
+                "update landing.quarantine set in_lake_at = now() where redrive = any(%s)", [put]
             )
-        told += len(found)
+        told(len(put))
+    if otherwise:
+        raise FatalError(
+            f"the lake tells of another redrive in {', '.join(otherwise[:10])}"
+            f" ({len(otherwise)} in all): was the ODS restored from before it? Compare the two, then remove the objects"
+        )
 
 
 def read_redriven(store: ObjectStore, topic: str) -> Iterator[Redriven]:
@@ -305,7 +323,7 @@ def read_redriven(store: ObjectStore, topic: str) -> Iterator[Redriven]:
             yield Redriven(where, each.offset, each.number, each.payload)
 
 
-def _untold(connection: psycopg.Connection) -> list[_Object]:
+def _untold(connection: psycopg.Connection, after: int) -> list[_Object]:
     rows = connection.execute(
         'select q.topic, q.epoch, q."partition", q."offset", q.redrive, repair.payload,'
         "  log.done_by, log.done_at, log.note"
@@ -315,24 +333,19 @@ def _untold(connection: psycopg.Connection) -> list[_Object]:
         "  where r.topic = q.topic and r.epoch = q.epoch"
         '   and r."partition" = q."partition" and r."offset" = q."offset"'
         "   and r.action = 'repair' order by r.entry desc limit 1) as repair on true"
-        " where q.redrive is not null and q.in_lake_at is null and log.action = 'redrive'"
+        " where q.redrive > %s and q.in_lake_at is null and log.action = 'redrive'"
         " order by q.redrive limit %s",
-        [AT_ONCE],
+        [after, AT_ONCE],
     )
     return [_Object(*row) for row in rows]
 
 
-def _put(store: ObjectStore, each: _Object) -> None:
-    name = f"e{each.epoch}-p{each.partition}-o{each.offset:020d}.json"
-    key = f"redriven/topic={each.topic}/{name}"
-    if store.put_if_absent(key, msgspec.json.encode(each)):
-        return
-    body = store.get(key)
-    if body is None or _decode(body, key) != each:
-        raise FatalError(
-            f"the lake's {key} tells of another redrive than number {each.number} by {each.by}: "
-            "was the ODS restored from before it? Compare the two, then remove the object"
-        )
+def _put(store: ObjectStore, each: _Object) -> bool:
+    """Puts the object of a redrive; returns whether it is the one that is there now."""
+    if store.put_if_absent(each.key, msgspec.json.encode(each)):
+        return True
+    body = store.get(each.key)
+    return body is not None and _decode(body, each.key) == each
 
 
 def _decode(body: bytes, key: str) -> _Object:
