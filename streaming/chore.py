@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import structlog
 
+from streaming import metrics
 from streaming.errors import StreamingError
 
 JOIN_S = 2.0
@@ -51,6 +52,7 @@ class Chore:
             log.info("chore goes on", chore=self._name)
         elif problem != self._problem:
             log.error("chore hindered", chore=self._name, error=problem, then="landing goes on")
+        metrics.CHORE_HINDERED.labels(self._name).set(problem is not None)
         self._problem = problem
 
     def _try(self) -> str | None:

@@ -14,6 +14,9 @@ LAKE_BYTES = Counter("fleetpulse_landing_lake_bytes", "Bytes of those files.")
 OUTAGE = Gauge(
     "fleetpulse_landing_outage", "1 while a system does not serve and its stage waits.", ["system"]
 )
+CHORE_HINDERED = Gauge(
+    "fleetpulse_landing_chore_hindered", "1 while work beside landing is hindered.", ["chore"]
+)
 PAUSED = Gauge("fleetpulse_landing_paused", "1 while the buffer is full and nothing is read.")
 WAITING_BYTES = Gauge("fleetpulse_landing_waiting_bytes", "What was read and not landed in both.")
 FENCED = Counter("fleetpulse_landing_fenced", "Times that another consumer had taken over.")

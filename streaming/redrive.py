@@ -305,7 +305,8 @@ def put_in_lake(
     if otherwise:
         raise FatalError(
             f"the lake tells of another redrive in {', '.join(otherwise[:10])}"
-            f" ({len(otherwise)} in all): was the ODS restored from before it? Compare the two, then remove the objects"
+            f" ({len(otherwise)} in all): was the ODS restored from before it? Compare the two,"
+            " then remove the objects"
         )
 
 

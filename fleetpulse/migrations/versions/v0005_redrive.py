@@ -2,10 +2,10 @@
 
 from fleetpulse.migrate import run_sql
 
-revision = "0004"
-down_revision = "0003"
+revision = "0005"
+down_revision = "0004"
 
 
 def upgrade() -> None:
-    """Runs sql/0004_redrive.sql."""
-    run_sql("0004_redrive.sql")
+    """Runs sql/0005_redrive.sql."""
+    run_sql("0005_redrive.sql")
