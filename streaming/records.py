@@ -34,8 +34,11 @@ class RecordId(NamedTuple):
         Raises:
             ValueError: It is not one.
         """
-        topic, epoch, partition, offset = text.rsplit("/", 3)
-        return cls(topic, int(epoch), int(partition), int(offset))
+        topic, *numbers = text.rsplit("/", 3)
+        epoch, partition, offset = map(int, numbers)
+        if not (0 <= epoch < 2**31 and 0 <= partition < 2**31 and 0 <= offset < 2**63):
+            raise ValueError(f"{text}: beyond what Kafka counts")
+        return cls(topic, epoch, partition, offset)
 
     def __str__(self) -> str:
         return "/".join(map(str, self))

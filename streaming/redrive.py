@@ -80,18 +80,20 @@ def redrive(
     """
     with connection.transaction():
         candidates = _lock(connection, records)
-        outcomes = {each.record: _finished(each) for each in candidates}
-        open_ones = [each for each in candidates if each.state is not State.REDRIVEN]
-        rows: list[_Row] = []
-        for verdict in _judge(open_ones):
-            if isinstance(verdict, _Row):
-                rows.append(verdict)
-            else:
-                outcomes[verdict.record] = verdict
-        for landed in _land(connection, rows, by, note):
-            outcomes[landed.record] = landed
-    missing = (Outcome(each, None, "it is not in quarantine") for each in records)
-    return [outcomes.get(each.record, each) for each in sorted(missing)]
+        outcomes = [
+            Outcome(each.record, None, f"it has been redriven before, with number {each.number}")
+            for each in candidates
+            if each.state is State.REDRIVEN
+        ]
+        verdicts = list(_judge([each for each in candidates if each.state is not State.REDRIVEN]))
+        outcomes += [each for each in verdicts if isinstance(each, Outcome)]
+        rows = [each for each in verdicts if isinstance(each, _Row)]
+        outcomes += _land(connection, rows, by, note)
+    found = {each.record for each in outcomes}
+    outcomes += [
+        Outcome(each, None, "it is not in quarantine") for each in records if each not in found
+    ]
+    return sorted(outcomes)
 
 
 def judge(connection: psycopg.Connection, record: RecordId) -> str | None:
@@ -131,10 +133,6 @@ def _lock(connection: psycopg.Connection, records: Sequence[RecordId]) -> list[_
     return found
 
 
-def _finished(each: _Candidate) -> Outcome:
-    return Outcome(each.record, None, f"it has been redriven before, with number {each.number}")
-
-
 def _judge(candidates: Sequence[_Candidate]) -> Iterator[_Row | Outcome]:
     """Yields each record's row, or why it still breaks its contract."""
     for topic, group in groupby(candidates, key=lambda each: each.record.topic):
@@ -142,28 +140,24 @@ def _judge(candidates: Sequence[_Candidate]) -> Iterator[_Row | Outcome]:
             yield from (Outcome(each.record, None, "its topic has no contract") for each in group)
             continue
         of_topic = list(group)
-        judged = Decoder(topic).judge(
-            Records.of(
-                Record(each.record.offset, each.kafka_ms, each.kafka_ts_type, each.key, None,
-                       each.payload)
-                for each in of_topic
-            )
+        records = (
+            Record(each.record.offset, each.kafka_ms, each.kafka_ts_type, each.key, None,
+                   each.payload)
+            for each in of_topic
         )  # fmt: skip
-        for at, verdict in judged.rejected.items():
-            why = f"{verdict.reason}: {verdict.detail}"
-            yield Outcome(of_topic[at].record, None, why)
+        judged = Decoder(topic).judge(Records.of(records))
+        for at, rejected in judged.rejected.items():
+            yield Outcome(of_topic[at].record, None, f"{rejected.reason}: {rejected.detail}")
         for at in judged.tombstones:
             yield _Row(of_topic[at].record, None)
-        for number, at in enumerate(judged.events):
-            each, envelope, gateway_ts = (
-                of_topic[at], judged.envelopes[number], judged.gateway_ts[number]
-            )  # fmt: skip
+        columns = (judged.events, judged.envelopes, judged.event_ts, judged.gateway_ts)
+        for at, envelope, event_ts, gateway_ts in zip(*columns, strict=True):
             yield _Row(
-                each.record,
-                (each.payload or b"").decode(),
+                of_topic[at].record,
+                (of_topic[at].payload or b"").decode(),
                 envelope.device_id,
                 envelope.site_id,
-                moment(judged.event_ts[number]),
+                moment(event_ts),
                 None if gateway_ts is None else moment(gateway_ts),
             )
 
@@ -195,11 +189,8 @@ def _insert(
     outcomes = [Outcome(row.record, number) for row, number in zip(rows, numbers, strict=True)]
     numbered = zip(rows, numbers, strict=True)
     for topic, group in groupby(numbered, key=lambda each: each[0].record.topic):
-        columns = [
-            list(column)
-            for column in zip(*((*row.record, *row[1:], number) for row, number in group),
-                              strict=True)
-        ]  # fmt: skip
+        flat = [(*row.record, *row[1:], number) for row, number in group]
+        columns = [list(column) for column in zip(*flat, strict=True)]
         connection.execute(_INSERT.format(sql.Identifier(table_of(topic))), columns)
     marked = [(*each.record, each.number) for each in outcomes]
     marks = [list(column) for column in zip(*marked, strict=True)]
