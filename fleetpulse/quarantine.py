@@ -1,12 +1,8 @@
 """`fleetpulse quarantine`: what broke its contract, why, and what to do about it."""
 
 import base64
-import getpass
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,13 +14,23 @@ from rich.table import Table
 from rich.text import Text
 
 from fleetpulse import settings
-from fleetpulse.options import instant
+from fleetpulse.quarantine_options import (
+    AsJson,
+    By,
+    Note,
+    Reason,
+    Record,
+    Since,
+    Topic,
+    Yes,
+    named,
+    writing,
+)
+from fleetpulse.redrive import redrive
 from streaming import quarantine as core
-from streaming import redrive
-from streaming.database import Database
+from streaming import redrive as redriving
 from streaming.errors import SettingError
 from streaming.quarantine import Filter, Quarantined, State
-from streaming.records import RecordId
 
 app = typer.Typer(help="Records that broke their contract.", no_args_is_help=True)
 
@@ -36,38 +42,6 @@ class Shown(StrEnum):
     REDRIVEN = "redriven"
     DROPPED = "dropped"
     ALL = "all"
-
-
-def record_id(text: str) -> RecordId:
-    """Returns the identity that a text stands for.
-
-    Raises:
-        typer.BadParameter: It stands for none.
-    """
-    try:
-        return RecordId.parse(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text} is not TOPIC/EPOCH/PARTITION/OFFSET") from None
-
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
-Topic = Annotated[str | None, typer.Option(help="Only of this topic.")]
-Reason = Annotated[str | None, typer.Option(help="Only with this reason.")]
-Since = Annotated[
-    datetime | None,
-    typer.Option(parser=instant, metavar="INSTANT", help="Only what came there since then."),
-]
-Record = Annotated[
-    RecordId,
-    typer.Argument(
-        parser=record_id, metavar="RECORD", help="TOPIC/EPOCH/PARTITION/OFFSET, as in the list."
-    ),
-]
-By = Annotated[
-    str | None, typer.Option(help="Who does it; default: the name you are logged in by.")
-]
-Note = Annotated[str | None, typer.Option(help="Why, for those who ask later.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
 @app.command("list")
@@ -84,7 +58,7 @@ def list_(
     with _reading() as connection:
         found = core.find(connection, Filter(topic, reason, since, only), limit=limit)
         counts = core.count_by_reason(connection, only)
-        waiting = redrive.waiting(connection)
+        waiting = redriving.waiting(connection)
     if as_json:
         for each in found:
             typer.echo(json.dumps(_plain(each)))
@@ -153,7 +127,7 @@ def repair(
     who = named(by)
     with writing() as database, database.transaction() as connection:
         core.repair(connection, record, payload, by=who, note=note)
-        broken = redrive.judge(connection, record)
+        broken = redriving.judge(connection, record)
     if broken is None:
         typer.echo(f"kept: `fleetpulse quarantine redrive {record}` lands it")
     else:
@@ -178,28 +152,7 @@ def drop(
     typer.echo(f"{record} is dropped")
 
 
-def named(by: str | None) -> str:
-    """Returns who acts.
-
-    Raises:
-        SettingError: Nobody is named, and the user has no name.
-    """
-    if by is not None:
-        if not by.strip():
-            raise typer.BadParameter("is empty", param_hint="--by")
-        return by
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError) as error:
-        raise SettingError("your user has no name here: say who you are with --by") from error
-
-
-@contextmanager
-def writing() -> Iterator[Database]:
-    """Opens the ODS in the role that lands records."""
-    ods = settings.require(settings.load().ods, "ods")
-    with closing(Database(ods.url("consumer"))) as database:
-        yield database
+app.command()(redrive)
 
 
 def _reading() -> psycopg.Connection:

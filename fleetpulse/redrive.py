@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 
 from fleetpulse import settings
-from fleetpulse.quarantine import (
+from fleetpulse.quarantine_options import (
     AsJson,
     By,
     Note,
@@ -68,10 +68,9 @@ def redrive(
                 outcomes = core.redrive(connection, [record], by=who, note=note)
             counts = Counter()
             _tell(outcomes, counts, as_json=as_json)
-        waiting = _put_in_lake(database)
-    if not as_json:
-        typer.echo(f"{counts['landed']} landed, {counts['broken']} not")
-        if waiting is not None:
+        if not as_json:
+            typer.echo(f"{counts['landed']} landed, {counts['broken']} not")
+        if (waiting := _put_in_lake(database)) is not None:
             typer.echo(f"the lake is told later: {waiting}", err=True)
     if counts["broken"]:
         raise typer.Exit(1)
