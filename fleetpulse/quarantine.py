@@ -63,7 +63,10 @@ def list_(
         for each in found:
             typer.echo(json.dumps(_plain(each)))
         return
-    table = Table("record", "state", "reason", "detail", "bytes", "quarantined (UTC)")
+    table = Table()
+    table.add_column("record", no_wrap=True)  # to be copied
+    for name in ("state", "reason", "detail", "bytes", "quarantined (UTC)"):
+        table.add_column(name)
     for each in found:
         size = "–" if each.payload is None else str(len(each.payload))
         table.add_row(
