@@ -7,7 +7,7 @@ from fleetpulse import settings
 from orchestration.checks import CHECKS
 from orchestration.housekeeping import Retention
 from orchestration.jobs import ASSET_JOBS, housekeeping
-from orchestration.resources import Dbt, Kafka, Ods, ServiceNow
+from orchestration.resources import Dbt, Kafka, Lake, Ods, ServiceNow
 from orchestration.schedules import SCHEDULES
 from orchestration.sensors import SENSORS
 from streaming.settings import InsightsSettings
@@ -26,6 +26,12 @@ def _kafka() -> Kafka:
     return Kafka(settings.require(tree.kafka, "kafka"), tree.landing.topics)
 
 
+def _lake() -> Lake:
+    tree = settings.load()
+    lake_settings = settings.require(tree.lake, "lake")
+    return Lake(lake_settings, tree.compaction, tree.landing.topics)
+
+
 def _ods() -> Ods:
     return Ods(settings.require(settings.load().ods, "ods"))
 
@@ -42,6 +48,7 @@ _RESOURCES = {
     "dbt": _dbt,
     "insights_settings": _insights_settings,
     "kafka": _kafka,
+    "lake": _lake,
     "ods": _ods,
     "retention": _retention,
     "servicenow": _servicenow,
@@ -51,6 +58,7 @@ defs = dg.Definitions(
     assets=[
         *landed.SPECS,
         *lake.SPECS,
+        lake.compacted,
         *reference.SPECS,
         insights.insights,
         insights.marts,

@@ -205,10 +205,11 @@ class Scene:
     def consumer(self, **changes: str) -> Process:
         return self.run("consume", **changes)
 
-    def call(self, *arguments: str) -> tuple[int, str]:
+    def call(self, *arguments: str, **changes: str) -> tuple[int, str]:
         """Runs a command in this process, which is faster; returns its exit code and its words."""
         words = io.StringIO()
-        environment = self.environment | {"COLUMNS": "1000"}
+        changed = {f"FLEETPULSE_{name}": value for name, value in changes.items()}
+        environment = self.environment | {"COLUMNS": "1000"} | changed
         with (
             patch.dict(os.environ, environment, clear=True),
             patch.object(sys, "argv", ["fleetpulse", *arguments]),
