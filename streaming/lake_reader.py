@@ -36,7 +36,7 @@ from streaming.object_store import ObjectStore
 from streaming.records import PartitionId, Slice
 from streaming.sinks.lake import claim_starts, read_claim
 
-SORT_BYTES = 64_000_000
+SORT_BYTES = 16_000_000
 """What is held in memory while a merged object is put in offset order."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
