@@ -111,18 +111,6 @@ class Manifest:
         except msgspec.MsgspecError as error:
             raise FatalError(f"the lake's manifest {name} is not readable: {error}") from error
 
-    def object_of(self, epoch: int, partition: int, start: int) -> Merged | None:
-        """Returns the object that replaces the file that begins there, or None."""
-        where = (epoch, partition, start)
-        return next(
-            (
-                each
-                for each in self.objects
-                if any((at.epoch, at.partition, at.start) == where for at in each.covers)
-            ),
-            None,
-        )
-
 
 NOTHING_MERGED = Manifest(0, 0.0, ())
 
