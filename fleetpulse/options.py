@@ -1,9 +1,23 @@
-"""How durations and instants are written on the command line."""
+"""How durations, instants and topics are written on the command line."""
 
 import re
 from datetime import UTC, datetime, timedelta
+from typing import Annotated
 
 import typer
+
+Topics = Annotated[
+    list[str] | None,
+    typer.Option("--topic", help="Only of this topic; may be given again. Default: all landed."),
+]
+From = Annotated[
+    str | None,
+    typer.Option("--from", metavar="INSTANT", help="Kafka timestamps from this moment on."),
+]
+To = Annotated[
+    str | None,
+    typer.Option("--to", metavar="INSTANT", help="Kafka timestamps before this moment."),
+]
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)?")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from streaming.errors import SettingError
 from streaming.settings import (
+    CompactionSettings,
     InsightsSettings,
     KafkaSettings,
     LakeSettings,
@@ -55,6 +56,7 @@ class Settings(BaseSettings):
     lake: LakeSettings | None = None
     servicenow: ServiceNowSettings | None = None
     landing: LandingSettings = LandingSettings()
+    compaction: CompactionSettings = CompactionSettings()
     insights: InsightsSettings = InsightsSettings()
     dagster: DagsterSettings = DagsterSettings()
     sandbox: SandboxSettings = SandboxSettings()

@@ -7,7 +7,7 @@ from fleetpulse import settings
 from orchestration.checks import CHECKS
 from orchestration.housekeeping import Retention
 from orchestration.jobs import ASSET_JOBS, housekeeping
-from orchestration.resources import Dbt, Kafka, Ods, ServiceNow
+from orchestration.resources import Dbt, Kafka, Lake, Ods, ServiceNow
 from orchestration.schedules import SCHEDULES
 from orchestration.sensors import SENSORS
 from streaming.settings import InsightsSettings, LandingSettings
@@ -30,6 +30,12 @@ def _landing_settings() -> LandingSettings:
     return settings.load().landing
 
 
+def _lake() -> Lake:
+    tree = settings.load()
+    lake_settings = settings.require(tree.lake, "lake")
+    return Lake(lake_settings, tree.compaction, tree.landing.topics)
+
+
 def _ods() -> Ods:
     return Ods(settings.require(settings.load().ods, "ods"))
 
@@ -47,6 +53,7 @@ _RESOURCES = {
     "insights_settings": _insights_settings,
     "kafka": _kafka,
     "landing_settings": _landing_settings,
+    "lake": _lake,
     "ods": _ods,
     "retention": _retention,
     "servicenow": _servicenow,
@@ -56,6 +63,7 @@ defs = dg.Definitions(
     assets=[
         *landed.SPECS,
         *lake.SPECS,
+        lake.compacted,
         *reference.SPECS,
         insights.insights,
         insights.marts,

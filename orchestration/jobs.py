@@ -3,6 +3,7 @@
 import dagster as dg
 
 from assets.insights import insights, marts
+from assets.lake import compacted
 from assets.tickets import tickets
 from orchestration.housekeeping import remove_what_is_old
 
@@ -34,6 +35,12 @@ dbt_checks = dg.define_asset_job(
     description="dbt's data tests of the insights; fails where none ran.",
     tags=_LIMIT,
 )
+compaction = dg.define_asset_job(
+    "compaction",
+    dg.AssetSelection.assets(compacted),
+    description="Merges an hour of the lake's files, and does what is left of earlier ones.",
+    tags=_LIMIT,
+)
 
 
 @dg.job(description="Deletes Dagster's own history where it is older than we keep it.", tags=_LIMIT)
@@ -42,4 +49,4 @@ def housekeeping() -> None:
     remove_what_is_old()
 
 
-ASSET_JOBS = [insights_batch, tickets_only, marts_job, dbt_checks]
+ASSET_JOBS = [insights_batch, tickets_only, marts_job, dbt_checks, compaction]

@@ -30,6 +30,12 @@ def _once_a_batch_is_done(job: UnresolvedAssetJobDefinition, cron: str) -> dg.Sc
 
 
 SCHEDULES = [
+    dg.build_schedule_from_partitioned_job(
+        jobs.compaction,
+        name="compaction_schedule",
+        minute_of_hour=20,  # by then the hour's last files are there
+        default_status=_RUNNING,
+    ),
     _once_a_batch_is_done(jobs.marts_job, "*/5 * * * *"),
     _once_a_batch_is_done(jobs.dbt_checks, "2-59/5 * * * *"),  # not together with the marts
     dg.ScheduleDefinition(

@@ -199,8 +199,8 @@ class _Session:
         self._ods_stage = Stage("ods")
         self._topic_ids: dict[str, str] = {}
         self._lake = lake
-        self._lake_stage = Stage("lake", self._put, settings.flush_interval_s)
         self._in_lake: dict[PartitionId, _Opened] = {}
+        self._lake_stage = Stage("lake", self._put, settings.flush_interval_s)
         self._stages = (self._pack_stage, self._ods_stage, self._lake_stage)
 
     def run(self) -> None:

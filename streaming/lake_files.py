@@ -2,13 +2,14 @@
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from streaming.errors import FatalError
@@ -37,6 +38,11 @@ SCHEMA = pa.schema(
     metadata={"fleetpulse.schema_version": "1"},
 )
 """One row a record, in offset order; `kafka_ts` is exact, whatever the year."""
+
+SORTABLE = pa.schema(
+    [pa.field("key", pa.binary()) if each.name == "key" else each for each in SCHEMA][1:]
+)
+"""The schema without what Arrow cannot sort: the topic, always the same, and keys by number."""
 
 SCHEMA_KEY = "raw/_schema/v1.arrow"
 """Where the schema is kept beside the data, as an Arrow IPC schema message."""
@@ -180,21 +186,43 @@ def _headers(headers: Any) -> list[dict[str, Any]] | None:
 
 def decode(body: bytes) -> Iterator[Record]:
     """Yields the records of a Parquet file, as they were."""
-    table = pq.read_table(io.BytesIO(body), schema=SCHEMA)
-    columns = (
-        table["offset"].to_pylist(),
-        table["kafka_ts"].cast(pa.int64()).to_pylist(),
-        table["kafka_ts_type"].to_pylist(),
-        table["key"].to_pylist(),
-        table["headers"].to_pylist(),
-        table["payload"].to_pylist(),
-    )
-    for offset, timestamp, kind, key, headers, payload in zip(*columns, strict=True):
-        pairs = headers and [(header["name"], header["value"]) for header in headers]
-        yield Record(offset, timestamp, kind, key, pairs, payload)
+    for table in tables(body):
+        yield from records(table)
 
 
 def offsets(body: bytes) -> list[int]:
     """Returns the offsets in a Parquet file."""
     column: list[int] = pq.read_table(io.BytesIO(body), columns=["offset"])["offset"].to_pylist()
     return column
+
+
+def tables(body: bytes, columns: Sequence[str] = SORTABLE.names) -> Iterator[pa.Table]:
+    """Yields a Parquet file's row groups, as in `SORTABLE`."""
+    file = pq.ParquetFile(pa.BufferReader(body))
+    schema = pa.schema([SORTABLE.field(name) for name in columns])
+    for number in range(file.num_row_groups):
+        yield file.read_row_group(number, columns=list(columns)).select(columns).cast(schema)
+
+
+def records(table: pa.Table) -> Records:
+    """Returns the rows of a table as in `SORTABLE`, as they were."""
+    return Records(
+        table["offset"].to_pylist(),
+        table["kafka_ts"].cast(pa.int64()).to_pylist(),
+        table["kafka_ts_type"].to_pylist(),
+        table["key"].to_pylist(),
+        [
+            headers and [(header["name"], header["value"]) for header in headers]
+            for headers in table["headers"].to_pylist()
+        ],
+        table["payload"].to_pylist(),
+    )
+
+
+def with_topic(topic: str, table: pa.Table) -> pa.Table:
+    """Returns a table as in `SORTABLE` as in `SCHEMA`."""
+    numbers = pa.repeat(pa.scalar(0, pa.int32()), len(table))
+    topics = pa.DictionaryArray.from_arrays(numbers, [topic])
+    keys = pc.dictionary_encode(table["key"])
+    columns = {**{name: table[name] for name in SORTABLE.names}, "topic": topics, "key": keys}
+    return pa.Table.from_arrays([columns[name] for name in SCHEMA.names], schema=SCHEMA)

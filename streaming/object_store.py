@@ -1,4 +1,4 @@
-"""Objects that are put once: the two verbs the lake's protocol stands on, over S3 or a folder.
+"""Objects that are put once: the verbs the lake's protocol stands on, over S3 or a folder.
 
 `put_if_absent` has exactly one winner for a key, whoever else tries at the same time, and an
 object that is there is whole. Where the outcome is unknown (a time-out, 409, 5xx) it raises
@@ -8,7 +8,7 @@ object that is there is whole. Where the outcome is unknown (a time-out, 409, 5x
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -40,6 +40,12 @@ class ObjectStore(Protocol):
 
     def keys(self, prefix: str, after: str = "") -> Iterator[str]:
         """Yields the keys that begin with a prefix and sort behind `after`, in order."""
+
+    def sizes(self, prefix: str, after: str = "") -> Iterator[tuple[str, int]]:
+        """Yields as `keys` does, each key with its object's bytes."""
+
+    def delete(self, key: str) -> None:
+        """Deletes an object; one that is not there is no error."""
 
 
 def open_store(settings: LakeSettings) -> ObjectStore:
@@ -105,6 +111,17 @@ class FileStore:
             )
         yield from (key for key in found if key > after)
 
+    def sizes(self, prefix: str, after: str = "") -> Iterator[tuple[str, int]]:
+        """See `ObjectStore`."""
+        for key in self.keys(prefix, after):
+            with _file_errors(key), suppress(FileNotFoundError):  # deleted since
+                yield key, (self._root / key).stat().st_size
+
+    def delete(self, key: str) -> None:
+        """See `ObjectStore`."""
+        with _file_errors(key):
+            (self._root / key).unlink(missing_ok=True)
+
 
 class S3Store:
     """A bucket, or a prefix in one."""
@@ -163,6 +180,10 @@ class S3Store:
 
     def keys(self, prefix: str, after: str = "") -> Iterator[str]:
         """See `ObjectStore`."""
+        return (key for key, _ in self.sizes(prefix, after))
+
+    def sizes(self, prefix: str, after: str = "") -> Iterator[tuple[str, int]]:
+        """See `ObjectStore`."""
         pages = self._client.get_paginator("list_objects_v2").paginate(
             Bucket=self._bucket,
             Prefix=self._prefix + prefix,
@@ -171,7 +192,12 @@ class S3Store:
         with self._errors(prefix):
             for page in pages:
                 for found in page.get("Contents", ()):
-                    yield found["Key"].removeprefix(self._prefix)
+                    yield found["Key"].removeprefix(self._prefix), found["Size"]
+
+    def delete(self, key: str) -> None:
+        """See `ObjectStore`."""
+        with self._errors(key):
+            self._client.delete_object(Bucket=self._bucket, Key=self._prefix + key)
 
     @contextmanager
     def _errors(self, key: str) -> Iterator[None]:

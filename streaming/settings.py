@@ -166,6 +166,15 @@ class LandingSettings(_Section):
         return topics
 
 
+class CompactionSettings(_Section):
+    """How the lake's small files become large ones."""
+
+    target_mb: Annotated[float, Field(gt=0, le=1024)] = 128
+    max_buffer_mb: Annotated[float, Field(gt=0, le=1024)] = 64
+    settle_s: Annotated[float, Field(ge=0, le=86_400)] = 900
+    grace_s: Annotated[float, Field(ge=0, le=30 * 86_400)] = 3600
+
+
 class InsightsSettings(_Section):
     """When the next micro-batch is cut, and what the watermark allows for."""
 

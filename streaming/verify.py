@@ -19,11 +19,11 @@ from psycopg import sql
 
 from streaming import kafka, lake_files
 from streaming.errors import FatalError, OutageError
-from streaming.lake_files import Claim
+from streaming.lake_reader import LakeReader
 from streaming.object_store import ObjectStore
 from streaming.records import PartitionId
 from streaming.settings import KafkaSettings
-from streaming.sinks.lake import read_claim, read_tail
+from streaming.sinks.lake import read_tail
 from streaming.sinks.ods import table_of
 
 CHUNK = 200_000
@@ -168,7 +168,7 @@ def _compare(
 ) -> Comparison:
     where, start, ods_next, lake_next = sinks
     result = Comparison(where, log.start, log.end, 0, Copy(ods_next), Copy(lake_next))
-    lake = _LakeReader(store, where, start, lake_next)
+    lake = _Lake(store, where, start, lake_next)
     for low in range(start, max(log.end, ods_next, lake_next), CHUNK):
         high = low + CHUNK
         in_kafka = log.offsets(low, high)
@@ -214,13 +214,13 @@ def _rows_out_of_range(connection: psycopg.Connection, where: PartitionId) -> li
     return [offset for (offset,) in connection.execute(query, where._asdict())]
 
 
-class _LakeReader:
-    """Reads a partition's objects along its chain of claims, each once."""
+class _Lake:
+    """A partition's records in the lake, along its chain of claims, each once."""
 
     def __init__(self, store: ObjectStore, where: PartitionId, start: int, end: int) -> None:
-        self.absent: list[str] = []
+        self.absent: dict[str, None] = {}
         self._claimed: set[str] = set()
-        self._store = store
+        self._pieces = LakeReader(store).pieces(where, start, end, ("offset",))
         self._where = where
         self._end = end
         self._next = start
@@ -229,14 +229,16 @@ class _LakeReader:
     def offsets(self, low: int, high: int) -> list[int]:
         """Returns the offsets in [low, high); ranges must come in order."""
         while self._next < min(high, self._end):
-            claim = self._claim()
-            self._claimed.add(claim.key)
-            body = self._store.get(claim.key)
-            if body is None:
-                self.absent.append(claim.key)
+            piece = next(self._pieces, None)
+            if piece is None:
+                key = lake_files.claim_key(self._where, self._next)
+                raise FatalError(f"the lake has lost the claim {key}: restore it")
+            self._claimed.add(piece.claimed)
+            if piece.rows is None:
+                self.absent[piece.absent] = None
             else:
-                self._waiting += lake_files.offsets(body)
-            self._next = claim.next
+                self._waiting += piece.rows["offset"].to_pylist()
+            self._next = piece.next
         inside = [offset for offset in self._waiting if low <= offset < high]
         self._waiting = [offset for offset in self._waiting if offset >= high]
         return inside
@@ -251,13 +253,6 @@ class _LakeReader:
             for key, name in names
             if low <= name < end and name.endswith(".parquet") and key not in self._claimed
         ]
-
-    def _claim(self) -> Claim:
-        claim = read_claim(self._store, self._where, self._next)
-        if claim is None:
-            key = lake_files.claim_key(self._where, self._next)
-            raise FatalError(f"the lake has lost the claim {key}: restore it")
-        return claim
 
 
 class _Log:

@@ -6,7 +6,18 @@ when a run or a tick asks, so that importing reads no environment.
 
 from orchestration.resources.dbt import MANIFEST, PARSED, PROJECT, Dbt, read_manifest
 from orchestration.resources.kafka import Kafka
+from orchestration.resources.lake import Lake
 from orchestration.resources.ods import Ods
 from orchestration.resources.servicenow import ServiceNow
 
-__all__ = ["MANIFEST", "PARSED", "PROJECT", "Dbt", "Kafka", "Ods", "ServiceNow", "read_manifest"]
+__all__ = [
+    "MANIFEST",
+    "PARSED",
+    "PROJECT",
+    "Dbt",
+    "Kafka",
+    "Lake",
+    "Ods",
+    "ServiceNow",
+    "read_manifest",
+]

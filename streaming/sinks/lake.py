@@ -76,7 +76,7 @@ class LakeSink:
 
     def start(self, partition: PartitionId) -> int | None:
         """Returns the offset where a partition's chain begins, or None where there is none yet."""
-        return next(_claim_starts(self._store, partition), None)
+        return next(claim_starts(self._store, partition), None)
 
     def open(
         self,
@@ -156,7 +156,7 @@ def read_tail(
 ) -> Tail:
     """Returns the end of a partition's chain; see `LakeSink.open`."""
     newest = hint
-    for start in _claim_starts(store, partition, hint):
+    for start in claim_starts(store, partition, hint):
         newest = start
     if newest is None:
         return Tail(start_offset, None, None)
@@ -169,6 +169,9 @@ def read_tail(
         )
     if store.exists(claim.key):
         return Tail(claim.next, None, claim.start)
+    if next(claim_starts(store, partition, newest), None) is not None:
+        # Others have gone on since; compaction may have replaced what is no longer the last.
+        return read_tail(store, partition, start_offset, hint)
     return Tail(claim.start, claim, hint)
 
 
@@ -179,7 +182,7 @@ def read_claim(store: ObjectStore, partition: PartitionId, start: int) -> Claim 
     return None if body is None else Claim.decode(body, key)
 
 
-def _claim_starts(
+def claim_starts(
     store: ObjectStore, partition: PartitionId, after: int | None = None
 ) -> Iterator[int]:
     """Yields where a partition's claims begin, in order, behind a claim."""

@@ -123,3 +123,20 @@ def test_a_folder_that_cannot_be_written_is_an_outage(tmp_path: Path) -> None:
     store = open_store(LakeSettings(url=(tmp_path / "lake").as_uri()))
     with pytest.raises(OutageError, match="the lake's folder failed at key"):
         store.put_if_absent("key", b"")
+
+
+def test_sizes_are_told_with_the_keys(store: ObjectStore) -> None:
+    store.put_if_absent("raw/a/1", b"123")
+    store.put_if_absent("raw/a/2", b"")
+    store.put_if_absent("raw/b/1", b"1")
+    assert list(store.sizes("raw/a/")) == [("raw/a/1", 3), ("raw/a/2", 0)]
+    assert list(store.sizes("raw/", after="raw/a/1")) == [("raw/a/2", 0), ("raw/b/1", 1)]
+
+
+def test_what_is_deleted_is_gone_and_its_key_is_free(store: ObjectStore) -> None:
+    store.put_if_absent("a/b", b"first")
+    for _ in range(2):
+        store.delete("a/b")
+        assert (store.get("a/b"), store.exists("a/b"), list(store.keys("a/"))) == (None, False, [])
+    assert store.put_if_absent("a/b", b"second")
+    assert store.get("a/b") == b"second"

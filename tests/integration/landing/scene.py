@@ -208,7 +208,8 @@ class Scene:
     def call(self, *arguments: str, **changes: str) -> tuple[int, str]:
         """Runs a command in this process, which is faster; returns its exit code and its words."""
         words = io.StringIO()
-        environment = self.environment | {"COLUMNS": "1000"} | changes
+        changed = {f"FLEETPULSE_{name}": value for name, value in changes.items()}
+        environment = self.environment | {"COLUMNS": "1000"} | changed
         with (
             patch.dict(os.environ, environment, clear=True),
             patch.object(sys, "argv", ["fleetpulse", *arguments]),

@@ -5,7 +5,7 @@ Everything is decided by one seeded generator, so a run that fails can be run ag
 
 import random
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from streaming import lake_files
@@ -39,17 +39,29 @@ class Ods:
 
 
 class FaultyStore:
-    """An object store in memory. While it is `unwell`, answers and writes get lost or come late."""
+    """An object store in memory. While it is `unwell`, answers and writes get lost or come late.
+
+    `turn` is called before each access: whoever else is there may go on first.
+    """
 
     def __init__(self, chance: random.Random, ods: Ods) -> None:
         self.objects: dict[str, bytes] = {}
         self.unwell = True
         self.deadly = False
+        self.turn: Callable[[], None] = lambda: None
+        self.ever: set[str] = set()
         self._chance = chance
         self._ods = ods
-        self._late: list[tuple[str, bytes]] = []
+        self._late: list[tuple[str, bytes | None]] = []
 
     def put_if_absent(self, key: str, body: bytes) -> bool:
+        return self._write(key, body)
+
+    def delete(self, key: str) -> None:
+        self._write(key, None)
+
+    def _write(self, key: str, body: bytes | None) -> bool:
+        self.turn()
         self._some_late_ones_arrive()
         fault = self._fault()
         if fault == "late":
@@ -58,12 +70,12 @@ class FaultyStore:
             raise OutageError("503")
         if fault == "crash before":
             raise Crashed
-        won = self._put(key, body)
+        done = self._take_effect(key, body)
         if fault == "answer lost":
             raise OutageError("timed out")
         if fault == "crash after":
             raise Crashed
-        return won
+        return done
 
     def get(self, key: str) -> bytes | None:
         self._may_fail()
@@ -77,16 +89,25 @@ class FaultyStore:
         self._may_fail()
         yield from sorted(key for key in self.objects if key.startswith(prefix) and key > after)
 
+    def sizes(self, prefix: str, after: str = "") -> Iterator[tuple[str, int]]:
+        self._may_fail()
+        found = [(key, len(body)) for key, body in self.objects.items() if key.startswith(prefix)]
+        yield from sorted(each for each in found if each[0] > after)
+
     def settle(self) -> None:
         """All that was under way arrives; from now on the store is well."""
         self.unwell = False
         for key, body in self._late:
-            self._put(key, body)
+            self._take_effect(key, body)
         self._late = []
 
-    def _put(self, key: str, body: bytes) -> bool:
+    def _take_effect(self, key: str, body: bytes | None) -> bool:
+        if body is None:
+            self.objects.pop(key, None)
+            return True
         if key in self.objects:
             return False
+        self.ever.add(key)
         if key.startswith("_claims/"):
             claim = Claim.decode(body, key)
             assert claim.next <= self._ods.next_offset, f"{claim} passes the ODS"
@@ -101,6 +122,7 @@ class FaultyStore:
         return self._chance.choice(faults) if self._chance.random() < 0.35 else ""
 
     def _may_fail(self) -> None:
+        self.turn()
         self._some_late_ones_arrive()
         if self.unwell and self._chance.random() < 0.1:
             if self.deadly and self._chance.random() < 0.3:
@@ -111,7 +133,7 @@ class FaultyStore:
         for entry in list(self._late):
             if self._chance.random() < 0.1:
                 self._late.remove(entry)
-                self._put(*entry)
+                self._take_effect(*entry)
 
 
 @dataclass
@@ -119,6 +141,7 @@ class World:
     """One partition's log with gaps and changing hours, and who lands it."""
 
     chance: random.Random
+    most: int = 60
     log: list[Record] = field(default_factory=list)
     log_start: int = 0
     end: int = 0
@@ -127,7 +150,7 @@ class World:
     def __post_init__(self) -> None:
         offset, timestamp = self.chance.choice([0, 0, 17]), NOON
         start = offset
-        for _ in range(self.chance.randint(1, 60)):
+        for _ in range(self.chance.randint(1, self.most)):
             offset += self.chance.choice([0, 0, 0, 0, 1, 7])
             timestamp += self.chance.choice([10, 1000, -5000, HOUR_MS // 8])
             self.log.append(Record(offset, timestamp, 1, b"VM-1", None, b"%d" % offset))

@@ -1,0 +1,85 @@
+"""`fleetpulse replay`: what the lake has, once more in Postgres."""
+
+import json
+from typing import Annotated
+
+import psycopg
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from fleetpulse import settings
+from fleetpulse.options import From, To, instant
+from streaming import kafka
+from streaming import replay as core
+from streaming.object_store import ObjectStore, open_store
+from streaming.replay import EARLIER_EPOCH, Range
+from streaming.settings import OdsSettings
+from streaming.sinks.ods import OdsSink
+
+
+def replay(
+    topic: Annotated[str, typer.Option(help="The topic.")],
+    since: From = None,
+    until: To = None,
+    into: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATABASE.TABLE",
+            help="Put exactly the range's records in this table, on the ODS' server.",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
+) -> None:
+    """Land a topic from the lake in an empty ODS (FLEETPULSE_ODS__DATABASE), bit for bit as it was.
+
+    Killed, it goes on where it was when it is called again; a consumer may go on where it ends.
+    With --from or --to an ODS gets whole files of the lake, by the hours of their greatest Kafka
+    timestamps; a table gets exactly the records in the range.
+    """
+    tree = settings.load()
+    store = open_store(settings.require(tree.lake, "lake"))
+    ods = settings.require(tree.ods, "ods")
+    begins = instant(since) if since else None
+    ends = instant(until) if until else None
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        if into is None:
+            kafka_settings = settings.require(tree.kafka, "kafka")
+            topic_id = kafka.topic_ids(kafka_settings, [topic])[topic]
+            ranges = core.ranges(store, topic, begins, ends)
+            records = _into_ods(store, ods, ranges, topic_id, progress)
+        else:
+            database, _, table = into.partition(".")
+            if not database or not table:
+                raise typer.BadParameter(f"{into!r} is not DATABASE.TABLE", param_hint="--into")
+            url = ods.model_copy(update={"database": database}).url("owner")
+            task = progress.add_task("putting records", total=None)
+            records = 0
+            with psycopg.connect(url, options="-c timezone=UTC") as connection:
+                for count in core.into_table(store, connection, table, topic, begins, ends):
+                    records += count
+                    progress.update(task, advance=count, description=f"{records} records")
+    if as_json:
+        typer.echo(json.dumps({"topic": topic, "records": records}))
+    else:
+        typer.echo(f"replayed {records} records of {topic}")
+
+
+def _into_ods(
+    store: ObjectStore, ods: OdsSettings, ranges: list[Range], topic_id: str, progress: Progress
+) -> int:
+    """Lands ranges; returns how many records."""
+    total = sum(each.end - each.start for each in ranges)
+    task = progress.add_task("landing offsets", total=total)
+    newest = max((each.partition.epoch for each in ranges), default=0)
+    sink = OdsSink(ods.url("consumer"))
+    records = 0
+    try:
+        for each in ranges:
+            known = topic_id if each.partition.epoch == newest else EARLIER_EPOCH
+            for offsets, landed in core.into_ods(store, sink, each, known):
+                records += landed
+                progress.advance(task, offsets)
+    finally:
+        sink.close()
+    return records
