@@ -1,6 +1,7 @@
 """`fleetpulse replay`: what the lake has, once more in Postgres."""
 
 import json
+from contextlib import closing
 from typing import Annotated
 
 import psycopg
@@ -10,8 +11,9 @@ from rich.progress import Progress
 
 from fleetpulse import settings
 from fleetpulse.options import From, To, instant
-from streaming import kafka
+from streaming import kafka, redrive
 from streaming import replay as core
+from streaming.database import Database
 from streaming.object_store import ObjectStore, open_store
 from streaming.replay import EARLIER_EPOCH, Range
 from streaming.settings import OdsSettings
@@ -48,21 +50,23 @@ def replay(
             topic_id = kafka.topic_ids(kafka_settings, [topic])[topic]
             ranges = core.ranges(store, topic, begins, ends)
             records = _into_ods(store, ods, ranges, topic_id, progress)
+            redriven = _redrive_again(store, ods, topic, progress)
         else:
             database, _, table = into.partition(".")
             if not database or not table:
                 raise typer.BadParameter(f"{into!r} is not DATABASE.TABLE", param_hint="--into")
             url = ods.model_copy(update={"database": database}).url("owner")
             task = progress.add_task("putting records", total=None)
-            records = 0
+            records = redriven = 0
             with psycopg.connect(url, options="-c timezone=UTC") as connection:
                 for count in core.into_table(store, connection, table, topic, begins, ends):
                     records += count
                     progress.update(task, advance=count, description=f"{records} records")
     if as_json:
-        typer.echo(json.dumps({"topic": topic, "records": records}))
+        typer.echo(json.dumps({"topic": topic, "records": records, "redriven": redriven}))
     else:
-        typer.echo(f"replayed {records} records of {topic}")
+        again = f", {redriven} redriven" if redriven else ""
+        typer.echo(f"replayed {records} records of {topic}{again}")
 
 
 def _into_ods(
@@ -83,3 +87,17 @@ def _into_ods(
     finally:
         sink.close()
     return records
+
+
+def _redrive_again(store: ObjectStore, ods: OdsSettings, topic: str, progress: Progress) -> int:
+    """Lands again what had been redriven; returns how many records."""
+    task = progress.add_task("redriving", total=None)
+    redriven = 0
+    with closing(Database(ods.url("consumer"))) as database:
+        for outcomes in redrive.restore(database, store, topic):
+            for each in outcomes:
+                if each.number is None:
+                    typer.echo(f"{each.record} stays in quarantine: {each.why_not}", err=True)
+            redriven += sum(each.number is not None for each in outcomes)
+            progress.update(task, description=f"{redriven} redriven")
+    return redriven

@@ -9,10 +9,10 @@
    land what the ODS did not; so what was not told yet is told later (`put_in_lake`).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import groupby
+from itertools import groupby, islice
 from typing import NamedTuple
 
 import msgspec
@@ -64,6 +64,16 @@ class _Row(NamedTuple):
     gateway_ts: datetime | None = None
 
 
+class _Redrive(NamedTuple):
+    """A row with its number, and who lands it."""
+
+    row: _Row
+    number: int
+    by: str
+    at: datetime
+    note: str | None
+
+
 def redrive(
     connection: psycopg.Connection, records: Sequence[RecordId], *, by: str, note: str | None
 ) -> list[Outcome]:
@@ -105,7 +115,7 @@ def judge(connection: psycopg.Connection, record: RecordId) -> str | None:
 
 def _lock(connection: psycopg.Connection, records: Sequence[RecordId]) -> list[_Candidate]:
     """Locks rows in one order whoever asks, then reads their repairs: none can come after."""
-    wanted = [list(column) for column in zip(*records, strict=True)]
+    wanted = _columns(records)
     rows = connection.execute(
         'select topic, epoch, "partition", "offset", state, redrive, kafka_ms, kafka_ts_type, key,'
         " payload from landing.quarantine"
@@ -170,7 +180,15 @@ def _land(
         return []
     try:
         with connection.transaction():
-            return _insert(connection, rows, by, note)
+            [(last, now)] = connection.execute(
+                "update landing.redrives set last = last + %s returning last, now()", [len(rows)]
+            )
+            numbers = range(last - len(rows) + 1, last + 1)
+            done = [
+                _Redrive(row, number, by, now, note)
+                for row, number in zip(rows, numbers, strict=True)
+            ]
+            return _insert(connection, done)
     except psycopg.DataError as error:
         if len(rows) == 1:
             return [Outcome(rows[0].record, None, f"REFUSED: {words(error)}")]
@@ -179,36 +197,31 @@ def _land(
         return first + _land(connection, rows[half:], by, note)
 
 
-def _insert(
-    connection: psycopg.Connection, rows: Sequence[_Row], by: str, note: str | None
-) -> list[Outcome]:
-    [(last,)] = connection.execute(
-        "update landing.redrives set last = last + %s returning last", [len(rows)]
-    )
-    numbers = range(last - len(rows) + 1, last + 1)
-    outcomes = [Outcome(row.record, number) for row, number in zip(rows, numbers, strict=True)]
-    numbered = zip(rows, numbers, strict=True)
-    for topic, group in groupby(numbered, key=lambda each: each[0].record.topic):
-        flat = [(*row.record, *row[1:], number) for row, number in group]
-        columns = [list(column) for column in zip(*flat, strict=True)]
-        connection.execute(_INSERT.format(sql.Identifier(table_of(topic))), columns)
-    marked = [(*each.record, each.number) for each in outcomes]
-    marks = [list(column) for column in zip(*marked, strict=True)]
+def _insert(connection: psycopg.Connection, redrives: Sequence[_Redrive]) -> list[Outcome]:
+    for topic, group in groupby(redrives, key=lambda each: each.row.record.topic):
+        flat = [(*each.row.record, *each.row[1:], each.number) for each in group]
+        connection.execute(_INSERT.format(sql.Identifier(table_of(topic))), _columns(flat))
+    marks = [(*each.row.record, each.number) for each in redrives]
     connection.execute(
         "update landing.quarantine as q set state = 'redriven', redrive = r.redrive"
         " from unnest(%s::text[], %s::int[], %s::int[], %s::bigint[], %s::bigint[])"
         '  as r (topic, epoch, "partition", "offset", redrive)'
         " where q.topic = r.topic and q.epoch = r.epoch"
         '  and q."partition" = r."partition" and q."offset" = r."offset"',
-        marks,
+        _columns(marks),
     )
+    entries = [(*each.row.record, each.by, each.at, each.note) for each in redrives]
     connection.execute(
-        'insert into landing.quarantine_log (topic, epoch, "partition", "offset", action, done_by,'
-        " note) select *, 'redrive', %s, %s"
-        " from unnest(%s::text[], %s::int[], %s::int[], %s::bigint[])",
-        [by, note, *marks[:4]],
+        'insert into landing.quarantine_log (action, topic, epoch, "partition", "offset", done_by,'
+        " done_at, note) select 'redrive', * from unnest(%s::text[], %s::int[], %s::int[],"
+        "  %s::bigint[], %s::text[], %s::timestamptz[], %s::text[])",
+        _columns(entries),
     )
-    return outcomes
+    return [Outcome(each.row.record, each.number) for each in redrives]
+
+
+def _columns(rows: Sequence[Sequence[object]]) -> list[list[object]]:
+    return [list(column) for column in zip(*rows, strict=True)]
 
 
 _INSERT = sql.SQL(
@@ -249,6 +262,11 @@ class _Object(msgspec.Struct, frozen=True):
     by: str
     at: datetime
     note: str | None
+
+    @property
+    def record(self) -> RecordId:
+        """Whose redrive it is."""
+        return RecordId(self.topic, self.epoch, self.partition, self.offset)
 
     @property
     def key(self) -> str:
@@ -307,12 +325,71 @@ def read_redriven(store: ObjectStore, topic: str) -> Iterator[Redriven]:
     Raises:
         FatalError: An object cannot be read.
     """
+    for each in _told(store, topic):
+        where = PartitionId(each.topic, each.epoch, each.partition)
+        yield Redriven(where, each.offset, each.number, each.payload)
+
+
+def restore(database: Database, store: ObjectStore, topic: str) -> Iterator[list[Outcome]]:
+    """Redrives again what the lake was told of, with the same numbers, by whom and when it was.
+
+    For an ODS that was landed from the lake. What has been redriven there already is passed over,
+    so it can be repeated; so is what is not in quarantine there.
+
+    Args:
+        database: The ODS, in the consumer's role.
+        store: The lake.
+        topic: The topic.
+
+    Yields:
+        What became of the next records; one that its contract no longer takes stays held.
+
+    Raises:
+        OutageError: The ODS or the object store does not answer; call again.
+        FatalError: The ODS has given a number to another record since.
+    """
+    told = _told(store, topic)
+    while page := {each.record: each for each in islice(told, AT_ONCE)}:
+        with database.transaction() as connection:
+            outcomes = _restore(connection, page)
+        yield outcomes
+
+
+def _restore(connection: psycopg.Connection, told: Mapping[RecordId, _Object]) -> list[Outcome]:
+    held = {
+        each.record: each
+        for each in _lock(connection, list(told))
+        if each.state is not State.REDRIVEN
+    }
+    repaired = [each for each in told.values() if each.record in held and each.payload is not None]
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            'insert into landing.quarantine_log (topic, epoch, "partition", "offset", action,'
+            " payload, done_by, done_at, note) values (%s, %s, %s, %s, 'repair', %s, %s, %s, %s)",
+            [(*each.record, each.payload, each.by, each.at, each.note) for each in repaired],
+        )
+    verdicts = list(_judge(_lock(connection, list(held)) if held else []))
+    rows = [each for each in verdicts if isinstance(each, _Row)]
+    redrives = [
+        _Redrive(row, of.number, of.by, of.at, of.note)
+        for row, of in ((row, told[row.record]) for row in rows)
+    ]
+    outcomes = [each for each in verdicts if isinstance(each, Outcome)]
+    if redrives:
+        outcomes += _insert(connection, redrives)
+        numbers = [each.number for each in redrives]
+        connection.execute("update landing.redrives set last = greatest(last, %s)", [max(numbers)])
+        connection.execute(
+            "update landing.quarantine set in_lake_at = now() where redrive = any(%s)", [numbers]
+        )
+    return outcomes
+
+
+def _told(store: ObjectStore, topic: str) -> Iterator[_Object]:
     for key in store.keys(f"redriven/topic={topic}/"):
         body = store.get(key) if key.endswith(".json") else None
         if body is not None:
-            each = _decode(body, key)
-            where = PartitionId(each.topic, each.epoch, each.partition)
-            yield Redriven(where, each.offset, each.number, each.payload)
+            yield _decode(body, key)
 
 
 def _untold(connection: psycopg.Connection, after: int) -> list[_Object]:

@@ -111,8 +111,8 @@ def test_the_consumer_publishes_once_the_topic_is_there_and_tells_the_lake_of_re
             [alert()],
         )
     [(_, _, first), *_] = sorted(scene.produced)
-    nowhere = {"FLEETPULSE_LAKE__URL": "file:///proc/no-such-lake"}
-    code, output = scene.call("quarantine", "redrive", f"{TOPIC}/0/0/{first}", **nowhere)
+    nowhere = "file:///proc/no-such-lake"
+    code, output = scene.call("quarantine", "redrive", f"{TOPIC}/0/0/{first}", LAKE__URL=nowhere)
     assert (code, "the lake is told later" in output) == (0, True), output
 
     consumer = scene.consumer(LANDING__DEAD_LETTERS="true")

@@ -217,8 +217,8 @@ def test_the_lake_may_be_away_is_told_of_each_redrive_later_and_never_otherwise(
     repaired, loosened = held(landed)[:2]
     payload = alert()
     repair(landed, tmp_path, repaired, payload)
-    nowhere = {"FLEETPULSE_LAKE__URL": "file:///proc/no-such-lake"}
-    code, output = landed.call("quarantine", "redrive", repaired, **nowhere)
+    nowhere = "file:///proc/no-such-lake"
+    code, output = landed.call("quarantine", "redrive", repaired, LAKE__URL=nowhere)
     assert (code, "the lake is told later" in output) == (0, True), output
     assert "1 redriven records wait" in quarantine(landed, "list")
     with landed.connect() as connection:  # as if its contract had been loosened

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,8 @@ from tests.integration.landing.scene import Scene
 AS_IT_WAS = {
     "alerts_raw": "*",
     "quarantine": 'topic, epoch, "partition", "offset", kafka_ts, kafka_ts_type, key, headers,'
-    " payload, reason, detail, device_id, arrival_ts, kafka_ms",
+    " payload, reason, detail, device_id, arrival_ts, kafka_ms, state, redrive",
+    "redrives": "*",
     "offsets": 'topic, epoch, "partition", topic_id, start_offset, next_offset, lake_claim,'
     " max_event_ts",
 }
@@ -51,15 +53,29 @@ def content(scene: Scene) -> dict[str, list[tuple[Any, ...]]]:
     return found
 
 
+def redrive_one(scene: Scene, file: Path) -> None:
+    """Repairs a record that no JSON was, and redrives it."""
+    with scene.connect() as connection:
+        [(key, at, record)] = connection.execute(
+            "select convert_from(key, 'UTF8'), kafka_ms,"
+            ' concat_ws(\'/\', topic, epoch, "partition", "offset") from landing.quarantine'
+            ' where payload = \'{"broken\' and key is not null order by "offset" limit 1'
+        )
+    file.write_bytes(alert(key, at_ms=at))
+    assert scene.call("quarantine", "repair", record, "--payload-file", str(file))[0] == 0
+    assert scene.call("quarantine", "redrive", record)[0] == 0
+
+
 def test_an_empty_ods_is_landed_as_it_was_and_the_consumer_goes_on(
-    landed: Scene, fresh_database: Callable[[], str]
+    landed: Scene, fresh_database: Callable[[], str], tmp_path: Path
 ) -> None:
+    redrive_one(landed, tmp_path / "repaired.json")
     before = content(landed)
     landed.environment["FLEETPULSE_ODS__DATABASE"] = fresh_database()
 
     code, words = landed.call("replay", "--topic", TOPIC)
 
-    assert (code, words.strip()) == (0, f"replayed 120 records of {TOPIC}")
+    assert (code, words.strip()) == (0, f"replayed 120 records of {TOPIC}, 1 redriven")
 
     assert content(landed) == before
     assert landed.call("replay", "--topic", TOPIC)[1].strip() == f"replayed 0 records of {TOPIC}"
