@@ -27,6 +27,7 @@ _COMMANDS = {
     "consume": "fleetpulse.consume:consume",
     "status": "fleetpulse.status:status",
     "verify": "fleetpulse.verify:verify",
+    "epochs": "fleetpulse.epochs:app",
     "quarantine": "fleetpulse.quarantine:app",
     "lake": "fleetpulse.lake:app",
     "compact": "fleetpulse.compact:compact",

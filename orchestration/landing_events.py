@@ -81,7 +81,10 @@ def _materialization(
 
 
 def _observation(topic: str, partitions: Sequence[Landed], ends: Ends) -> dg.AssetObservation:
-    told = [each for each in partitions if (topic, each.partition) in ends]
+    # Of the epochs that have ended the broker's ends say nothing.
+    newest = max(each.epoch for each in partitions)
+    current = [each for each in partitions if each.epoch == newest]
+    told = [each for each in current if (topic, each.partition) in ends]
     lag = sum(max(ends[topic, each.partition] - each.next_offset, 0) for each in told)
     version = " ".join(f"{each.partition}:{ends[topic, each.partition]}" for each in told)
     return dg.AssetObservation(

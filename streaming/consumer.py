@@ -2,7 +2,8 @@
 
 Each sink knows by itself how far it has got, so nothing here needs to be remembered:
 
-1. A partition is assigned: ask the ODS for its next offset, bring the lake up to it, begin there.
+1. A partition is assigned: bring each sink up to the other; begin at the ODS' next offset, if the
+   log still is what was landed.
 2. Poll. What has been read is cut into slices, each a range of offsets of one partition.
 3. Land slices in the ODS: rows, quarantine and next offsets in one transaction. Before, look
    whether the topics are still the same: under a topic that is made again the client reads on as
@@ -21,7 +22,7 @@ consumer: throw everything away and begin at 1.
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
 from functools import partial
@@ -33,8 +34,10 @@ import structlog
 
 from streaming import kafka, metrics
 from streaming.budget import Budget
+from streaming.cuts import LastRecord, cut_logs
 from streaming.errors import FatalError, FencedError, StreamingError
 from streaming.kafka import Where
+from streaming.opening import level, settle
 from streaming.records import Headers, PartitionId, Records, Slice
 from streaming.settings import KafkaSettings, LandingSettings
 from streaming.sinks.lake import LakePartition, LakeSink
@@ -62,6 +65,9 @@ class Partition:
 
     `ods_next` is written by the ODS stage alone, `lake_next` and `lake_claim` by the lake stage;
     everything else by the polling thread. Once `lost`, nothing more of it is landed.
+
+    `last_record` is offset and leader epoch of the last one read, `before_turn` of the last one
+    before the leader changed, until it is handed over.
     """
 
     id: PartitionId
@@ -71,17 +77,22 @@ class Partition:
     lake_claim: int | None
     pending: Records = field(default_factory=Records)
     pending_bytes: int = 0
+    last_record: LastRecord | None = None
+    before_turn: LastRecord | None = None
     handed_over: int = 0
     committed: int = -1
     lost: bool = False
 
-    def read(self, records: Records) -> int:
+    def read(self, records: Records, leader_epoch: int | None) -> int:
         """Takes what has been polled; returns about how many bytes that is."""
         if below := records.index(self.position):
             records = records[below:]
         if not records:
             return 0
         self.position = records.offsets[-1] + 1
+        if self.last_record is not None and self.last_record[1] != leader_epoch:
+            self.before_turn = self.last_record
+        self.last_record = None if leader_epoch is None else (self.position - 1, leader_epoch)
         self.pending.extend(records)
         size = records.size
         self.pending_bytes += size
@@ -89,8 +100,10 @@ class Partition:
 
     def cut(self) -> "_Work":
         """Returns what has been read since the last cut."""
-        each = Slice(self.id, self.handed_over, self.position, self.pending)
-        work = _Work(self, each, self.pending_bytes)
+        leader_epoch = None if self.last_record is None else self.last_record[1]
+        each = Slice(self.id, self.handed_over, self.position, self.pending, leader_epoch)
+        work = _Work(self, each, self.pending_bytes, self.before_turn)
+        self.before_turn = None
         self.handed_over, self.pending, self.pending_bytes = self.position, Records(), 0
         return work
 
@@ -101,6 +114,7 @@ class _Work(NamedTuple):
     partition: Partition
     slice: Slice
     bytes: int
+    before_turn: LastRecord | None
 
 
 class _Opened(NamedTuple):
@@ -343,31 +357,42 @@ class _Session:
     # 1. In the ODS stage
 
     def _open_all(self, wanted: Sequence[Where]) -> list[_Opened]:
-        ids = self._ask_topic_ids(sorted({topic for topic, _ in wanted}))
+        topics = sorted({topic for topic, _ in wanted})
+        for topic in topics:
+            settle(self._ods, self._lake, topic, self._settings.flush_max_records)
+        ids = self._ask_topic_ids(topics)
         self._topic_ids.update(ids)
         starts = kafka.log_starts(self._admin, wanted)
-        return [self._open(*where, ids[where[0]], starts[where]) for where in wanted]
-
-    def _open(self, topic: str, number: int, topic_id: str, log_start: int) -> _Opened:
-        where = PartitionId(topic, self._ods.epoch(topic, topic_id), number)
-        chain_start = self._lake.start(where)
-        landed = self._ods.open(where, topic_id, log_start if chain_start is None else chain_start)
-        if landed.next_offset < log_start:
-            raise FatalError(
-                f"Kafka has dropped records of {where} before they were landed: offsets "
-                f"{landed.next_offset} to {log_start - 1} are gone from the broker (retention), "
-                "and the ODS does not have them. Restore them from another copy of the topic"
+        opened: list[_Opened] = []
+        for topic, number in wanted:
+            where = PartitionId(topic, self._ods.epoch(topic, ids[topic]), number)
+            log_start, limit = starts[topic, number], self._settings.flush_max_records
+            landed, lake = level(self._ods, self._lake, where, ids[topic], log_start, limit)
+            at = landed.next_offset
+            partition = Partition(
+                where,
+                at,
+                at,
+                lake.next_offset,
+                lake.confirmed,
+                last_record=landed.last_record,
+                handed_over=at,
             )
-        limit = self._settings.flush_max_records
-        lake = self._lake.open(
-            where,
-            landed.start_offset,
-            landed.lake_claim,
-            lambda start: self._ods.read(where, start, landed.next_offset, limit),
-        )
-        at = landed.next_offset
-        partition = Partition(where, at, at, lake.next_offset, lake.confirmed, handed_over=at)
-        return _Opened(partition, lake)
+            opened.append(_Opened(partition, lake))
+        # After the ODS was asked: another consumer may still have landed more.
+        ends = kafka.high_watermarks(self._admin, wanted)
+        for place, (partition, _) in zip(wanted, opened, strict=True):
+            _refuse_broken(partition.id, partition.position, starts[place], ends[place])
+        self._refuse_cut({each.partition.id: each.partition.last_record for each in opened})
+        return opened
+
+    def _refuse_cut(self, last_records: Mapping[PartitionId, LastRecord | None]) -> None:
+        known = {where: last for where, last in last_records.items() if last is not None}
+        for where in cut_logs(self._kafka_settings, self._admin, self._ods, known):
+            raise FatalError(
+                f"the log of {where} was cut and has grown since: it does not have the last record "
+                f"that we have read. {kafka.CUT}: `fleetpulse epochs begin {where.topic}`"
+            )
 
     def _ask_topic_ids(self, topics: Sequence[str]) -> dict[str, str]:
         return kafka.topic_ids(self._kafka_settings, topics, self._admin)
@@ -412,7 +437,7 @@ class _Session:
             stop = start + sum(1 for _ in run)
             partition = self._partitions.get(where)
             if partition is not None:
-                self._budget.take(partition.read(_records(messages[start:stop])))
+                self._budget.take(_read_run(partition, messages[start:stop]))
             start = stop
 
     def _on_error(self, message: ck.Message) -> None:
@@ -426,9 +451,10 @@ class _Session:
                 partition.position = max(partition.position, offset)
         elif code in (ck.KafkaError._AUTO_OFFSET_RESET, ck.KafkaError.OFFSET_OUT_OF_RANGE):
             raise FatalError(
-                f"the broker does not have the offset that comes next in {message.topic()}"
+                f"the broker does not have what comes next in {message.topic()}"
                 f"[{message.partition()}]: {error.str()}. Retention has overtaken landing, or the "
-                "log was cut; restore the records, then start again"
+                f"log was cut. {kafka.CUT}: `fleetpulse epochs list` tells what has happened, "
+                f"`fleetpulse epochs begin {message.topic()}` accepts it"
             )
         elif code == ck.KafkaError.UNKNOWN_TOPIC_OR_PART:
             raise FatalError(f"the topic {message.topic()} is gone: {error.str()}")
@@ -490,6 +516,7 @@ class _Session:
         if len(live) < len(work):
             packed = self._ods.pack([each.slice for each in live])
         self._look_at_topics(asked)
+        self._refuse_cut({each.slice.partition: each.before_turn for each in live})
         with metrics.FLUSH_S.time():
             quarantined = self._ods.land(packed) if live else 0
         metrics.QUARANTINED.inc(quarantined)
@@ -555,6 +582,31 @@ class _Session:
                 self._consumer.commit(offsets=offsets, asynchronous=True)
         except ck.KafkaException as failure:
             log.info("hint not committed", error=failure.args[0].str())
+
+
+def _read_run(partition: Partition, messages: Sequence[ck.Message]) -> int:
+    """Hands messages to their partition, by leader epoch; returns about how many bytes they are."""
+    first, last = messages[0].leader_epoch(), messages[-1].leader_epoch()
+    if first == last:
+        return partition.read(_records(messages), last)
+    turns = groupby(messages, ck.Message.leader_epoch)
+    return sum(partition.read(_records(list(run)), leader) for leader, run in turns)
+
+
+def _refuse_broken(where: PartitionId, at: int, log_start: int, log_end: int) -> None:
+    if at < log_start:
+        raise FatalError(
+            f"Kafka has dropped records of {where} before they were landed: offsets {at} to "
+            f"{log_start - 1} are gone from the broker (retention), and neither the ODS nor the "
+            "lake has them. Fetch them from another copy of the topic if there is one (the cluster "
+            "that it is mirrored from); to go on without them: `fleetpulse epochs begin "
+            f"{where.topic}`"
+        )
+    if at > log_end:
+        raise FatalError(
+            f"the log of {where} was cut: it ends at {log_end}, and what lies below {at} has "
+            f"landed. {kafka.CUT}: `fleetpulse epochs begin {where.topic}`"
+        )
 
 
 def _records(messages: Sequence[ck.Message]) -> Records:

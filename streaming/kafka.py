@@ -7,7 +7,9 @@ from typing import NoReturn
 
 import confluent_kafka as ck
 from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.admin._listoffsets import OffsetSpec
+from confluent_kafka.admin._resource import ResourceType
 from confluent_kafka.admin._topic import TopicDescription
 
 from streaming.errors import FatalError, OutageError
@@ -16,6 +18,11 @@ from streaming.settings import KafkaSettings
 ANSWER_WITHIN_S = 10.0
 Where = tuple[str, int]
 """A partition as Kafka names it: topic and number."""
+CUT = (
+    "A broker that lay behind was elected, or has an older copy of its disk. Have the broker that "
+    "has the whole log lead again if there is one; to go on with the log as it is now"
+)
+"""Why a log is not what it was, and what can be done."""
 LOGGER = logging.getLogger("librdkafka")
 """Where the Kafka library's own words go; without one it writes to stderr as it likes."""
 
@@ -71,6 +78,14 @@ def consumer_config(
         "fetch.queue.backoff.ms": 50,  # 1000, the default, halves the rate; 5 costs CPU
         "queued.max.messages.kbytes": max(queue_bytes // 1024, 1),
     }
+
+
+def reader_config(
+    settings: KafkaSettings, queue_bytes: int = 16_000_000
+) -> dict[str, str | int | float | bool]:
+    """Returns the properties of a consumer that only looks, and is in no group."""
+    group = {"group.id": f"{settings.group_id}-reader"}
+    return {**consumer_config(settings, queue_bytes), **group}
 
 
 def is_passing(error: ck.KafkaError) -> bool:
@@ -160,6 +175,16 @@ def log_starts(admin: AdminClient, wanted: Iterable[Where]) -> dict[Where, int]:
     return _offsets(admin, wanted, earliest)
 
 
+def high_watermarks(admin: AdminClient, wanted: Iterable[Where]) -> dict[Where, int]:
+    """Returns the end of each partition, open transactions included.
+
+    Raises:
+        OutageError: The broker does not answer.
+    """
+    latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+    return _offsets(admin, wanted, latest, ck.IsolationLevel.READ_UNCOMMITTED)
+
+
 def log_ends(settings: KafkaSettings, topics: Sequence[str]) -> dict[Where, int]:
     """Returns the last stable offset of every partition of the topics.
 
@@ -176,10 +201,15 @@ def log_ends(settings: KafkaSettings, topics: Sequence[str]) -> dict[Where, int]
     return _offsets(admin, wanted, OffsetSpec.latest())  # type: ignore[no-untyped-call]
 
 
-def _offsets(admin: AdminClient, wanted: Iterable[Where], which: OffsetSpec) -> dict[Where, int]:
+def _offsets(
+    admin: AdminClient,
+    wanted: Iterable[Where],
+    which: OffsetSpec,
+    isolation: ck.IsolationLevel = ck.IsolationLevel.READ_COMMITTED,
+) -> dict[Where, int]:
     futures = admin.list_offsets(
         {ck.TopicPartition(*where): which for where in wanted},
-        isolation_level=ck.IsolationLevel.READ_COMMITTED,
+        isolation_level=isolation,
         request_timeout=ANSWER_WITHIN_S,
     )
     found: dict[Where, int] = {}
@@ -188,6 +218,26 @@ def _offsets(admin: AdminClient, wanted: Iterable[Where], which: OffsetSpec) -> 
             found[where.topic, where.partition] = future.result(timeout=ANSWER_WITHIN_S + 5).offset
         except ck.KafkaException as failure:
             raise_typed(failure.args[0], f"asking for an end of {where.topic}[{where.partition}]")
+    return found
+
+
+def compacted(admin: AdminClient, topics: Iterable[str]) -> set[str]:
+    """Returns those of the topics whose logs are compacted: records may go that newer ones replace.
+
+    Raises:
+        FatalError: We may not see a topic's configuration.
+        OutageError: The broker does not answer.
+    """
+    asked = [ConfigResource(ResourceType.TOPIC, topic) for topic in topics]
+    found: set[str] = set()
+    for resource, future in admin.describe_configs(asked, request_timeout=ANSWER_WITHIN_S).items():
+        try:
+            policy = future.result(timeout=ANSWER_WITHIN_S + 5)["cleanup.policy"].value
+        except ck.KafkaException as failure:
+            raise_typed(failure.args[0], f"asking for the configuration of {resource.name}")
+        else:
+            if "compact" in policy:
+                found.add(resource.name)
     return found
 
 

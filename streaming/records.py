@@ -59,6 +59,13 @@ class Record(NamedTuple):
     payload: bytes | None
 
 
+def same(one: Record, other: Record) -> bool:
+    """Returns whether two copies of a record are equal: no headers may also be an empty list."""
+    return one._replace(headers=one.headers or None) == other._replace(
+        headers=other.headers or None
+    )
+
+
 RECORD_BYTES = 160
 """About what a record takes in memory beyond its payload and headers."""
 
@@ -127,15 +134,20 @@ class Records:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """All records of a partition in the offsets [start, next), in order; gaps are legal."""
+    """All records of a partition in the offsets [start, next), in order; gaps are legal.
+
+    `leader_epoch` is Kafka's, of the last record; None where it is not known.
+    """
 
     partition: PartitionId
     start: int
     next: int
     records: Records
+    leader_epoch: int | None = None
 
     def since(self, offset: int) -> "Slice":
         """Returns the part that begins at an offset, which is not beyond `next`."""
         if offset <= self.start:
             return self
-        return Slice(self.partition, offset, self.next, self.records[self.records.index(offset) :])
+        records = self.records[self.records.index(offset) :]
+        return Slice(self.partition, offset, self.next, records, self.leader_epoch)

@@ -3,23 +3,24 @@
 A sink answers for the offsets from its start to its own next offset: one that Kafka has there and
 the sink has not is a gap, one that it has twice is a double, one that Kafka has not is foreign.
 What lies beyond the sink's next offset has not landed yet: it is behind, which is no fault.
-Below Kafka's log start the two sinks answer to each other.
+Where Kafka cannot say, the two sinks answer to each other: below the log's start, in an epoch that
+has ended, and for what a compacted topic has not got any more.
 """
 
-import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import confluent_kafka as ck
 import psycopg
-from confluent_kafka.admin import AdminClient
 from psycopg import sql
 
 from streaming import kafka, lake_files
-from streaming.errors import FatalError, OutageError
+from streaming.errors import FatalError
+from streaming.kafka import Where
 from streaming.lake_reader import LakeReader
+from streaming.log_reader import LogReader
 from streaming.object_store import ObjectStore
 from streaming.records import PartitionId
 from streaming.settings import KafkaSettings
@@ -28,8 +29,6 @@ from streaming.sinks.ods import table_of
 
 CHUNK = 200_000
 """Offsets compared at a time: bounds the memory."""
-POLL_S = 0.05
-"""How long one batch from Kafka may gather."""
 SHOWN = 10
 """Offsets kept of each kind of fault."""
 
@@ -114,21 +113,30 @@ def verify(
     sinks = _sinks(kafka_settings, topics, connection, store)
     objects = {topic: list(store.keys(lake_files.data_prefix(topic))) for topic in topics}
     admin = kafka.admin_client(kafka_settings)
-    for (topic, number), end in sorted(kafka.log_ends(kafka_settings, topics).items()):
-        with _Log(kafka_settings, admin, topic, number, end) as log:
-            found = sinks.get((topic, number))
-            if found is None:
-                where = PartitionId(topic, 0, number)
-                records = len(log.offsets(log.start, end))
-                yield Comparison(where, log.start, end, records, Copy(log.start), Copy(log.start))
+    compacted = kafka.compacted(admin, topics)
+    ends = kafka.log_ends(kafka_settings, topics)
+    for place in sorted(ends.keys() | sinks.keys()):
+        of_topic = connection, store, objects[place[0]]
+        current = None
+        for each in sinks.get(place, ()):
+            if each.ended:
+                yield _compare(each, None, each.ods_next, *of_topic)
             else:
-                yield _compare(found, log, connection, store, objects[topic])
+                current = each
+        if place in ends:
+            with LogReader(kafka_settings, admin, place, ends[place], _offset) as log:
+                if current is None:
+                    yield _not_landed(place, log)
+                else:
+                    silent = log.end if place[0] in compacted else log.start
+                    yield _compare(current, log, silent, *of_topic)
 
 
 class _Sinks(NamedTuple):
-    """How far the sinks say that they have a partition."""
+    """How far the sinks say that they have a partition in one epoch."""
 
     where: PartitionId
+    ended: bool
     start: int
     ods_next: int
     lake_next: int
@@ -139,44 +147,60 @@ def _sinks(
     topics: Sequence[str],
     connection: psycopg.Connection,
     store: ObjectStore,
-) -> dict[tuple[str, int], _Sinks]:
+) -> dict[Where, list[_Sinks]]:
     ids = kafka.topic_ids(kafka_settings, topics)
     rows = connection.execute(
-        'select distinct on (topic, "partition") topic, epoch, "partition", topic_id,'
+        'select topic, epoch, "partition", epoch < max(epoch) over (partition by topic), topic_id,'
         " start_offset, next_offset, lake_claim from landing.offsets"
-        ' where topic = any(%s) order by topic, "partition", epoch desc',
+        ' where topic = any(%s) order by topic, "partition", epoch',
         [list(topics)],
     ).fetchall()
-    found = {}
-    for topic, epoch, number, topic_id, start, ods_next, complete in rows:
-        if topic_id != ids[topic]:
-            raise FatalError(f"the topic {topic} was deleted and created again since it was landed")
+    found: dict[Where, list[_Sinks]] = defaultdict(list)
+    for topic, epoch, number, ended, topic_id, start, ods_next, complete in rows:
+        if not ended and topic_id != ids[topic]:
+            raise FatalError(
+                f"the topic {topic} was deleted and created again since it was landed: see "
+                "`fleetpulse epochs list`"
+            )
         where = PartitionId(topic, epoch, number)
         tail = read_tail(store, where, start, complete)
         lost = tail.claim is not None and tail.claim.start == complete
         lake_next = tail.claim.next if tail.claim is not None and lost else tail.next_offset
-        found[topic, number] = _Sinks(where, start, ods_next, lake_next)
+        found[topic, number].append(_Sinks(where, ended, start, ods_next, lake_next))
     return found
+
+
+def _offset(message: ck.Message) -> int:
+    return cast(int, message.offset())
+
+
+def _not_landed(place: Where, log: LogReader[int]) -> Comparison:
+    records = len(log.read(log.start, log.end))
+    where = PartitionId(place[0], 0, place[1])
+    return Comparison(where, log.start, log.end, records, Copy(log.start), Copy(log.start))
 
 
 def _compare(
     sinks: _Sinks,
-    log: "_Log",
+    log: LogReader[int] | None,
+    silent_below: int,
     connection: psycopg.Connection,
     store: ObjectStore,
     objects: Sequence[str],
 ) -> Comparison:
-    where, start, ods_next, lake_next = sinks
-    result = Comparison(where, log.start, log.end, 0, Copy(ods_next), Copy(lake_next))
+    """Compares the sinks with the log, which below an offset cannot say what there was."""
+    where, _, start, ods_next, lake_next = sinks
+    first, end = (start, ods_next) if log is None else (log.start, log.end)
+    result = Comparison(where, first, end, 0, Copy(ods_next), Copy(lake_next))
     lake = _Lake(store, where, start, lake_next)
-    for low in range(start, max(log.end, ods_next, lake_next), CHUNK):
+    for low in range(start, max(end, ods_next, lake_next), CHUNK):
         high = low + CHUNK
-        in_kafka = log.offsets(low, high)
+        in_kafka = [] if log is None else log.read(low, high)
         in_ods = _ods_offsets(connection, where, low, min(high, ods_next))
         in_lake = lake.offsets(low, high)
         result.kafka_records += len(in_kafka)
-        # Below the log start Kafka cannot say: what either sink has, the other must have.
-        old = {offset for offset in (*in_ods, *in_lake) if offset < log.start}
+        # Where Kafka cannot say: what either sink has, the other must have.
+        old = {offset for offset in (*in_ods, *in_lake) if offset < silent_below}
         truth = set(in_kafka) | old
         result.ods.compare({offset for offset in truth if offset < ods_next}, in_ods)
         result.lake.compare({offset for offset in truth if offset < lake_next}, in_lake)
@@ -253,62 +277,6 @@ class _Lake:
             for key, name in names
             if low <= name < end and name.endswith(".parquet") and key not in self._claimed
         ]
-
-
-class _Log:
-    """The offsets of one partition as Kafka has them, read in order by a consumer of no group."""
-
-    def __init__(
-        self, settings: KafkaSettings, admin: AdminClient, topic: str, partition: int, end: int
-    ) -> None:
-        self._consumer = ck.Consumer(
-            {
-                **kafka.consumer_config(settings),
-                "group.id": f"{settings.group_id}-verify",
-                "enable.partition.eof": True,
-            },
-            logger=kafka.LOGGER,
-        )
-        self.start = kafka.log_starts(admin, [(topic, partition)])[topic, partition]
-        self.end = end
-        self._position = self.start
-        self._waiting: list[int] = []
-        self._name = f"{topic}[{partition}]"
-        if self.start < end:
-            self._consumer.assign([ck.TopicPartition(topic, partition, self.start)])
-
-    def __enter__(self) -> "_Log":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._consumer.close()
-
-    def offsets(self, low: int, high: int) -> list[int]:
-        """Returns the offsets of the records in [low, high); ranges must come in order."""
-        while self._position < min(high, self.end):
-            self._read()
-        inside = [offset for offset in self._waiting if low <= offset < high]
-        self._waiting = [offset for offset in self._waiting if offset >= high]
-        return inside
-
-    def _read(self) -> None:
-        # A batch is only handed over when it is full or its time is up: short times, many tries.
-        messages: list[ck.Message] = []
-        deadline = time.monotonic() + kafka.ANSWER_WITHIN_S
-        while not messages:
-            if time.monotonic() > deadline:
-                raise OutageError(f"Kafka does not answer while reading {self._name}")
-            messages = self._consumer.consume(10_000, POLL_S)
-        for message in messages:
-            offset, error = message.offset(), message.error()
-            if error is None and offset is not None:
-                self._position = offset + 1
-                if offset < self.end:
-                    self._waiting.append(offset)
-            elif error is not None and error.code() == ck.KafkaError._PARTITION_EOF:
-                self._position = max(self._position, self.end)
-            elif error is not None:
-                kafka.raise_typed(error, f"reading {self._name}")
 
 
 def total(comparisons: Iterable[Comparison]) -> Counter[str]:

@@ -250,14 +250,15 @@ def advance(
 
 
 def _read_progress(connection: psycopg.Connection) -> tuple[list[Progress], datetime | None]:
-    # The newest epoch of each partition: an older one has ended.
+    # Of the topic's newest epoch alone: one that has ended holds nothing up.
     with connection.cursor(row_factory=class_row(Progress)) as cursor:
         partitions = cursor.execute(
-            'select distinct on (o.topic, o."partition") o.topic, o.epoch, o."partition",'
+            'select o.topic, o.epoch, o."partition",'
             " o.next_offset, o.max_event_ts, p.watermark, p.end_offset, p.end_asked_at"
             " from landing.offsets o"
             ' left join control.partition_progress p using (topic, epoch, "partition")'
-            ' order by o.topic, o."partition", o.epoch desc'
+            " where o.epoch = (select max(epoch) from landing.offsets n where n.topic = o.topic)"
+            ' order by o.topic, o."partition"'
         ).fetchall()
     row = connection.execute("select max(moved_at) from landing.offsets").fetchone()
     return partitions, row[0] if row else None

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from fleetpulse import logs, settings
 from fleetpulse.consume import spare_the_garbage_collector
 from streaming.consumer import Consumer
+from streaming.epochs import Epoch
 from streaming.object_store import open_store
 from streaming.records import PartitionId, Records, Slice
 from streaming.sinks.lake import LakeSink
@@ -54,6 +55,10 @@ class NoOds(Counting):
         """See `OdsSink`."""
         return 0
 
+    def epochs(self, topic: str) -> list[Epoch]:
+        """See `OdsSink`."""
+        return []
+
     def pack(self, slices: Sequence[Slice]) -> Packed:
         """See `OdsSink`."""
         return Packed(slices)
@@ -69,7 +74,7 @@ class NoOds(Counting):
         return 0
 
     def _begin(self, partition: PartitionId, topic_id: str, log_start: int) -> Landed:
-        return Landed(log_start, log_start, None)
+        return Landed(log_start, log_start, None, None)
 
 
 class NoLake(LakeSink):

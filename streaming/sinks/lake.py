@@ -20,7 +20,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from streaming import lake_files, metrics
+from streaming import epochs, lake_files, metrics
+from streaming.epochs import Epoch
 from streaming.errors import FatalError, FencedError
 from streaming.lake_files import HOUR_MS, Claim, FileWriter
 from streaming.object_store import ObjectStore
@@ -64,6 +65,11 @@ class LakeSink:
         self._clock = clock
         self._partitions: dict[PartitionId, LakePartition] = {}
 
+    @property
+    def store(self) -> ObjectStore:
+        """Where the lake is."""
+        return self._store
+
     def prepare(self) -> None:
         """Keeps the schema beside the data; also finds out early whether the store answers.
 
@@ -103,6 +109,22 @@ class LakeSink:
             opened.take(each)
             opened.land()
         return opened
+
+    def reached(self, partition: PartitionId, start_offset: int, hint: int | None) -> int:
+        """Returns the offset up to which the lake has a partition; see `open`."""
+        return read_tail(self._store, partition, start_offset, hint).next_offset
+
+    def epochs(self, topic: str) -> list[Epoch]:
+        """Returns the topic's epochs that the lake knows, the oldest first, without the first."""
+        found: list[Epoch] = []
+        for key in self._store.keys(epochs.prefix(topic)):
+            if body := self._store.get(key):
+                found.append(Epoch.decode(body, key))
+        return found
+
+    def begin(self, epoch: Epoch) -> None:
+        """Remembers an epoch; the one before must be whole in the lake."""
+        self._store.put_if_absent(epoch.key, epoch.encode())
 
     def add(self, opened: "LakePartition") -> None:
         """Takes the slices of this partition from now on."""

@@ -10,9 +10,10 @@ A record that the database refuses by itself, against all that `decoding` checks
 halving and goes to quarantine with the database's words; a failing database is an outage.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from typing import NamedTuple
 
 import psycopg
 from psycopg import sql
@@ -20,8 +21,10 @@ from psycopg import sql
 from streaming import pgcopy
 from streaming.database import Database, words
 from streaming.decoding import Reason, Rejected, kafka_time, moment
+from streaming.epochs import Epoch
 from streaming.errors import FatalError, FencedError
 from streaming.records import PartitionId, Record, Records, Slice
+from streaming.sinks import epoch_rows
 from streaming.sinks.ods_rows import (
     LANDING,
     QUARANTINE,
@@ -43,6 +46,16 @@ class Landed:
     start_offset: int
     next_offset: int
     lake_claim: int | None
+    last_record: tuple[int, int] | None
+    """Offset and leader epoch of the last record that was read from Kafka."""
+
+
+class Row(NamedTuple):
+    """A partition's row in landing.offsets."""
+
+    where: PartitionId
+    topic_id: str
+    landed: Landed
 
 
 class _RefusedError(FatalError):
@@ -79,27 +92,55 @@ class OdsSink:
         if row[1] != topic_id:
             raise FatalError(
                 f"the topic {topic} was deleted and created again: its id was {row[1]} and is "
-                f"{topic_id}. Its offsets mean other records now, so nothing is landed. "
-                "Restore the topic, or land it under another name"
+                f"{topic_id}. Its offsets mean other records now, so nothing is landed. To go on "
+                f"with the new one in an epoch of its own: `fleetpulse epochs begin {topic}`"
             )
         return int(row[0])
 
+    def epochs(self, topic: str) -> list[Epoch]:
+        """Returns the topic's epochs that were begun, the oldest first, without the first."""
+        with self._transaction() as connection:
+            return epoch_rows.read(connection, topic)
+
+    def partitions(self, topic: str) -> list[Row]:
+        """Returns all partitions of a topic that have begun to land, in all their epochs."""
+        with self._transaction() as connection:
+            rows = connection.execute(
+                'select topic, epoch, "partition", topic_id, start_offset, next_offset,'
+                " lake_claim, last_offset, leader_epoch from landing.offsets where topic = %s"
+                ' order by epoch, "partition"',
+                [topic],
+            ).fetchall()
+        return [Row(PartitionId(*row[:3]), row[3], _landed(*row[4:])) for row in rows]
+
+    def begin(self, epoch: Epoch, seen: Mapping[int, int] | None = None) -> Epoch:
+        """Begins an epoch; see `epoch_rows.begin`."""
+        with self._transaction() as connection:
+            return epoch_rows.begin(connection, epoch, seen or {})
+
     def open(self, partition: PartitionId, topic_id: str, log_start: int) -> Landed:
-        """Returns how far a partition has landed; its row is made where there is none."""
+        """Returns how far a partition has landed; its row is made where there is none.
+
+        Raises:
+            FencedError: There is no row, and the epoch has ended.
+        """
         with self._transaction() as connection:
             connection.execute(
                 'insert into landing.offsets (topic, epoch, "partition", topic_id, start_offset,'
-                " next_offset) values (%s, %s, %s, %s, %s, %s) on conflict do nothing",
-                [*partition, topic_id, log_start, log_start],
+                " next_offset) select %(topic)s, %(epoch)s, %(partition)s, %(topic_id)s, %(at)s,"
+                " %(at)s where not exists (select from landing.offsets where topic = %(topic)s"
+                "  and epoch > %(epoch)s) on conflict do nothing",
+                {**partition._asdict(), "topic_id": topic_id, "at": log_start},
             )
             row = connection.execute(
-                "select start_offset, next_offset, lake_claim from landing.offsets"
+                "select start_offset, next_offset, lake_claim, last_offset, leader_epoch"
+                " from landing.offsets"
                 ' where topic = %s and epoch = %s and "partition" = %s',
                 [*partition],
             ).fetchone()
         if row is None:
-            raise FatalError(f"landing.offsets has no row for {partition} that was just put there")
-        return Landed(*row)
+            raise FencedError(f"{partition} has ended: another epoch has begun")
+        return _landed(*row)
 
     def pack(self, slices: Sequence[Slice]) -> Packed:
         """Makes rows of slices. May run in another thread, ahead of the landing of others."""
@@ -179,6 +220,10 @@ class OdsSink:
         stop = records.offsets[-1] + 1 if len(records) == limit else max(start, end)
         return Slice(partition, start, stop, records)
 
+    def read_one(self, partition: PartitionId, offset: int) -> Record | None:
+        """Returns one record as it was, or None where it has not landed."""
+        return next(iter(self.read(partition, offset, offset + 1, 1).records), None)
+
     def close(self) -> None:
         """Ends the connection."""
         self._database.close()
@@ -230,33 +275,56 @@ def _days(timestamps: list[int]) -> set[int]:
 def _lock(connection: psycopg.Connection, slices: Sequence[Slice]) -> None:
     """Locks the partitions' rows, in one order whoever asks, and compares their offsets."""
     rows = connection.execute(
-        'select topic, epoch, "partition", next_offset from landing.offsets'
+        'select topic, epoch, "partition", next_offset from landing.offsets o'
         ' where (topic, epoch, "partition") in (select * from unnest(%s::text[], %s::int[],'
-        ' %s::int[])) order by topic, epoch, "partition" for no key update',
+        " %s::int[])) and not exists (select from landing.offsets newer"
+        "  where newer.topic = o.topic and newer.epoch > o.epoch)"
+        ' order by topic, epoch, "partition" for no key update of o',
         [list(column) for column in zip(*(each.partition for each in slices), strict=True)],
     ).fetchall()
     found = {PartitionId(*where): offset for *where, offset in rows}
     for each in slices:
-        if found.get(each.partition) != each.start:
+        if each.partition not in found:
+            raise FencedError(f"{each.partition} has ended: another epoch has begun")
+        if found[each.partition] != each.start:
             raise FencedError(
                 f"the ODS is no longer at offset {each.start} of {each.partition}: "
-                f"another consumer has landed it (up to {found.get(each.partition)})"
+                f"another consumer has landed it (up to {found[each.partition]})"
             )
 
 
 def _move(connection: psycopg.Connection, packed: Packed, now: datetime) -> None:
     """Moves the offsets of locked partitions. A time from the future counts as now."""
     latest = {where: min(moment(seen), now) for where, seen in packed.latest.items()}
-    columns = [(*each.partition, each.next, latest.get(each.partition)) for each in packed.slices]
+    columns = [
+        (*each.partition, each.next, latest.get(each.partition), *_last_record(each))
+        for each in packed.slices
+    ]
     connection.execute(
         "update landing.offsets as at set next_offset = moved.next_offset, moved_at = now(),"
-        " max_event_ts = greatest(at.max_event_ts, moved.max_event_ts)"
-        " from unnest(%s::text[], %s::int[], %s::int[], %s::bigint[], %s::timestamptz[])"
-        '  as moved (topic, epoch, "partition", next_offset, max_event_ts)'
+        " max_event_ts = greatest(at.max_event_ts, moved.max_event_ts),"
+        " last_offset = coalesce(moved.last_offset, at.last_offset),"
+        " leader_epoch = coalesce(moved.leader_epoch, at.leader_epoch)"
+        " from unnest(%s::text[], %s::int[], %s::int[], %s::bigint[], %s::timestamptz[],"
+        "  %s::bigint[], %s::int[]) as moved"
+        '  (topic, epoch, "partition", next_offset, max_event_ts, last_offset, leader_epoch)'
         " where at.topic = moved.topic and at.epoch = moved.epoch"
         '  and at."partition" = moved."partition"',
         [list(column) for column in zip(*columns, strict=True)],
     )
+
+
+def _last_record(each: Slice) -> tuple[int, int] | tuple[None, None]:
+    if not each.records or each.leader_epoch is None:
+        return None, None
+    return each.records.offsets[-1], each.leader_epoch
+
+
+def _landed(
+    start: int, next_offset: int, lake_claim: int | None, last: int | None, leader: int | None
+) -> Landed:
+    record = None if last is None or leader is None else (last, leader)
+    return Landed(start, next_offset, lake_claim, record)
 
 
 def _halves(slices: Sequence[Slice], count: int) -> tuple[list[Slice], list[Slice]]:
@@ -265,8 +333,8 @@ def _halves(slices: Sequence[Slice], count: int) -> tuple[list[Slice], list[Slic
     second: list[Slice] = []
     for each in slices:
         cut = min(count, len(each.records))
-        first.append(Slice(each.partition, each.start, each.next, each.records[:cut]))
-        second.append(Slice(each.partition, each.start, each.next, each.records[cut:]))
+        first.append(replace(each, records=each.records[:cut]))
+        second.append(replace(each, records=each.records[cut:]))
         count -= cut
     return first, second
 

@@ -35,8 +35,11 @@ from confluent_kafka.admin import (
 from confluent_kafka.cimpl import NewTopic
 
 from fleetpulse.cli import main
+from sandbox.credentials import Credentials
 from sandbox.kafka import PARTITIONS
 from sandbox.object_store import BUCKET
+from sandbox.ports import Ports
+from sandbox.postgres import Postgres
 from sandbox.process import Daemon
 from sandbox.sandbox import Sandbox
 from streaming import kafka
@@ -153,12 +156,27 @@ class Scene:
 
     def accept_any_timestamp(self, topic: str) -> None:
         """Has the broker take records from the far future, as it did before Kafka 4."""
-        limit = ConfigEntry(
-            "message.timestamp.after.max.ms",
-            str(2**63 - 1),
-            incremental_operation=AlterConfigOpType.SET,
-        )
-        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[limit])
+        self.configure(topic, {"message.timestamp.after.max.ms": str(2**63 - 1)})
+
+    def configure(self, topic: str, changes: dict[str, str | None]) -> None:
+        """Changes settings of a topic; None: back to the default."""
+        self._configure(ResourceType.TOPIC, topic, changes)
+
+    def configure_broker(self, changes: dict[str, str | None]) -> None:
+        self._configure(ResourceType.BROKER, "1", changes)
+
+    def _configure(self, kind: ResourceType, name: str, changes: dict[str, str | None]) -> None:
+        entries = [
+            ConfigEntry(
+                setting,
+                value,
+                incremental_operation=AlterConfigOpType.DELETE
+                if value is None
+                else AlterConfigOpType.SET,
+            )
+            for setting, value in changes.items()
+        ]
+        resource = ConfigResource(kind, name, incremental_configs=entries)
         for future in self.admin.incremental_alter_configs([resource]).values():
             future.result(timeout=20)
 
@@ -213,6 +231,7 @@ class Scene:
         with (
             patch.dict(os.environ, environment, clear=True),
             patch.object(sys, "argv", ["fleetpulse", *arguments]),
+            patch.object(sys, "stdin", io.StringIO()),
             redirect_stdout(words),
             redirect_stderr(words),
             pytest.raises(SystemExit) as ended,
@@ -220,10 +239,14 @@ class Scene:
             main()
         return int(ended.value.code or 0), words.getvalue()
 
-    def land(self, **changes: object) -> None:
+    def land(self, until: Callable[[], bool] | None = None, **changes: object) -> None:
         """Lands all there is with a consumer in this process, and stops it.
 
         On leaving, it puts in the lake what is not there yet.
+
+        Args:
+            until: When to stop instead, where offsets do not tell: those of an older log are ahead.
+            changes: Settings.
         """
         section = {"flush_interval_s": 0.05, "file_max_age_s": 3600, **changes}
         landing = LandingSettings.model_validate(section)
@@ -234,13 +257,29 @@ class Scene:
             partial(LakeSink, self.store, landing),
         )
         ends = self.ends()
+        landed = until or (lambda: self.ods_has(ends))
         with ThreadPoolExecutor(1) as pool:
             running = pool.submit(consumer.run)
             try:
-                self.wait_for(lambda: running.done() or self.ods_has(ends))
+                self.wait_for(lambda: running.done() or landed())
             finally:
                 consumer.stop()
             running.result(20)
+
+    def back_up(self) -> str:
+        """Copies the ODS as it is; returns the copy's name, for `restore`."""
+        name = f"backup_{uuid4().hex[:8]}"
+        postgres = Postgres(
+            self._home,
+            Ports(self._home / "ports.json"),
+            Credentials(self._home / "credentials.json"),
+        )
+        postgres.copy_database(self.ods.database, name)
+        return name
+
+    def restore(self, name: str) -> None:
+        """Goes on with a copy of the ODS."""
+        self.environment["FLEETPULSE_ODS__DATABASE"] = name
 
     def stop_server(self, name: str, how: signal.Signals = signal.SIGKILL) -> None:
         Daemon(name, self._home).stop(how, 20)
@@ -289,7 +328,7 @@ class Scene:
         """Returns whether the ODS has landed all that is below these offsets."""
         with self.connect() as connection:
             rows = connection.execute(
-                'select topic, "partition", next_offset from landing.offsets'
+                'select topic, "partition", next_offset from landing.offsets order by epoch'
             ).fetchall()
         reached = {(topic, partition): offset for topic, partition, offset in rows}
         return all(reached.get(where, -1) >= offset for where, offset in below.items())
@@ -302,6 +341,7 @@ class Scene:
         with self.connect() as connection:
             rows = connection.execute(
                 'select topic, epoch, "partition", start_offset, lake_claim from landing.offsets'
+                " order by epoch"
             ).fetchall()
         tails = {
             (topic, partition): read_tail(
@@ -388,6 +428,11 @@ class Scene:
             )
             for topic, partition, offset, timestamp, key, headers, payload in rows
         )
+
+    @property
+    def kafka_folder(self) -> Path:
+        """Where the broker keeps its logs: each partition is a folder."""
+        return self._home / "kafka" / "data"
 
     @property
     def lake_folder(self) -> Path:

@@ -3,7 +3,8 @@
 from typing import NamedTuple
 
 from streaming.contracts import CONTRACTS
-from tests.integration.landing.records import alert
+from streaming.lake_files import decode
+from tests.integration.landing.records import TOPIC, alert
 from tests.integration.landing.scene import Scene
 
 LANDED = "landed"
@@ -83,6 +84,34 @@ def test_what_kafka_carries_beside_the_payload_is_kept(scene: Scene) -> None:
     scene.land()
 
     scene.check()
+
+
+def test_a_time_that_the_broker_has_set_is_kept_and_said_to_be_so(scene: Scene) -> None:
+    def is_set_by_the_broker() -> bool:
+        scene.produce(alert(), timestamp=1)
+        scene.produce(b"{", timestamp=1)
+        scene.flush()
+        return max(scene.produced.values()).timestamp > 1
+
+    scene.configure(TOPIC, {"message.timestamp.type": "LogAppendTime"})
+    try:
+        scene.wait_for(is_set_by_the_broker)
+    finally:
+        scene.configure(TOPIC, {"message.timestamp.type": None})
+
+    scene.land()
+
+    scene.check()
+    kinds = [1 if record.timestamp == 1 else 2 for _, record in sorted(scene.produced.items())]
+    with scene.connect() as connection:
+        landed = connection.execute(
+            'select kafka_ts_type from (select "offset", kafka_ts_type from landing.alerts_raw'
+            ' union all select "offset", kafka_ts_type from landing.quarantine) landed'
+            ' order by "offset"'
+        ).fetchall()
+    assert landed == [(kind,) for kind in kinds]
+    files = [path.read_bytes() for path in (scene.lake_folder / "raw").rglob("*.parquet")]
+    assert [record.timestamp_type for file in files for record in decode(file)] == kinds
 
 
 def test_a_topic_that_is_empty_has_its_rows_too(scene: Scene) -> None:

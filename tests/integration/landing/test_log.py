@@ -32,21 +32,6 @@ def test_aborted_records_never_land_and_open_ones_only_when_committed(scene: Sce
     assert max(produced) - min(produced) + 1 > len(produced)  # there are gaps
 
 
-def test_records_that_kafka_dropped_before_they_landed_stop_it_loudly(scene: Scene) -> None:
-    scene.produce_some(100, seed=1)
-    scene.land()
-    landed = scene.ends()[TOPIC, 0]
-    scene.produce(alert())
-    scene.produce(alert())
-    scene.flush()
-    scene.delete_records({(TOPIC, 0): landed + 1})
-
-    words = refused(scene.consumer())
-
-    assert "error: Kafka has dropped records of alerts.raw[0]" in words
-    assert f"offsets {landed} to {landed} are gone from the broker" in words
-
-
 def test_what_kafka_dropped_when_only_the_ods_had_it_comes_to_the_lake_from_there(
     scene: Scene,
 ) -> None:
@@ -88,20 +73,6 @@ def test_a_topic_that_is_missing_is_named(scene: Scene) -> None:
     finally:
         scene.create("telemetry.raw")
     assert "error: the topic telemetry.raw does not exist at 127.0.0.1:" in words
-
-
-def test_a_topic_that_was_made_again_is_refused(scene: Scene) -> None:
-    scene.produce_some(100, seed=1)
-    scene.land()
-    before = scene.in_ods()
-    scene.recreate(TOPIC)
-    scene.produced.clear()
-    scene.produce_some(100, seed=2)
-
-    words = refused(scene.consumer())
-
-    assert "error: the topic alerts.raw was deleted and created again" in words
-    assert scene.in_ods() == before
 
 
 def test_a_topic_that_goes_under_an_idle_consumer_stops_it(scene: Scene) -> None:

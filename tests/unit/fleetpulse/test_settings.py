@@ -32,6 +32,7 @@ def test_levels_are_nested_by_two_underscores(monkeypatch: pytest.MonkeyPatch) -
     assert ods.url("consumer") == (
         "postgresql://fleetpulse_consumer:s%20p%40ce@db:5432/fleetpulse"
         "?sslmode=prefer&connect_timeout=5&application_name=fleetpulse-consumer"
+        "&tcp_user_timeout=30000&keepalives_idle=10&keepalives_interval=5&keepalives_count=4"
     )
 
 
