@@ -86,7 +86,7 @@ def settle(ods: OdsSink, lake: LakeSink, topic: str, limit: int) -> None:
     in_ods, in_lake = ods.epochs(topic), lake.epochs(topic)
     for epoch in in_lake[len(in_ods) :]:
         _complete(ods, lake, epoch, limit)
-        ods.begin(epoch)
+        ods.adopt(epoch)
         log.warning("epoch restored from the lake", topic=topic, epoch=epoch.epoch)
     for epoch in in_ods[len(in_lake) :]:
         _complete(ods, lake, epoch, limit)

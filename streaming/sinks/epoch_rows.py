@@ -55,18 +55,23 @@ def begin(connection: psycopg.Connection, epoch: Epoch, seen: Mapping[int, int])
         )
     going_on = before if all(topic_id == epoch.topic_id for _, _, topic_id, _ in rows) else {}
     whole = replace(epoch, starts=going_on | epoch.starts)
+    adopt(connection, whole)
+    return whole
+
+
+def adopt(connection: psycopg.Connection, epoch: Epoch) -> None:
+    """Takes over an epoch that has begun; rows that a replay has made already stay as they are."""
     connection.execute(
         "insert into landing.epochs (topic, epoch, topic_id, begun_at, begun_by, why)"
-        " values (%s, %s, %s, %s, %s, %s)",
-        [whole.topic, whole.epoch, whole.topic_id, whole.begun_at, whole.begun_by, whole.why],
+        " values (%s, %s, %s, %s, %s, %s) on conflict do nothing",
+        [epoch.topic, epoch.epoch, epoch.topic_id, epoch.begun_at, epoch.begun_by, epoch.why],
     )
     with connection.cursor() as cursor:
         cursor.executemany(
             'insert into landing.offsets (topic, epoch, "partition", topic_id, start_offset,'
-            " next_offset) values (%s, %s, %s, %s, %s, %s)",
+            " next_offset) values (%s, %s, %s, %s, %s, %s) on conflict do nothing",
             [
-                (whole.topic, whole.epoch, number, whole.topic_id, at, at)
-                for number, at in sorted(whole.starts.items())
+                (epoch.topic, epoch.epoch, number, epoch.topic_id, at, at)
+                for number, at in sorted(epoch.starts.items())
             ],
         )
-    return whole

@@ -113,10 +113,15 @@ class OdsSink:
             ).fetchall()
         return [Row(PartitionId(*row[:3]), row[3], _landed(*row[4:])) for row in rows]
 
-    def begin(self, epoch: Epoch, seen: Mapping[int, int] | None = None) -> Epoch:
+    def begin(self, epoch: Epoch, seen: Mapping[int, int]) -> Epoch:
         """Begins an epoch; see `epoch_rows.begin`."""
         with self._transaction() as connection:
-            return epoch_rows.begin(connection, epoch, seen or {})
+            return epoch_rows.begin(connection, epoch, seen)
+
+    def adopt(self, epoch: Epoch) -> None:
+        """Takes over an epoch that the lake knows; see `epoch_rows.adopt`."""
+        with self._transaction() as connection:
+            epoch_rows.adopt(connection, epoch)
 
     def open(self, partition: PartitionId, topic_id: str, log_start: int) -> Landed:
         """Returns how far a partition has landed; its row is made where there is none.

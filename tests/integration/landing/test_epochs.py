@@ -163,7 +163,7 @@ def test_a_consumer_that_runs_goes_on_in_the_new_epoch(scene: Scene) -> None:
     scene.wait_for(lambda: scene.ods_has(ends))
     assert scene.in_lake() == []
     with ods_of(scene) as ods:
-        ods.begin(epoch_1({}, topic_id(scene)))
+        ods.begin(epoch_1({}, topic_id(scene)), {})
 
     scene.produce_some(200, seed=2)
     scene.wait_for(lambda: bool(consumer.events("fenced")))
@@ -195,12 +195,12 @@ def test_an_epoch_begins_after_what_is_being_landed(scene: Scene) -> None:
         with scene.connect() as other, ThreadPoolExecutor(1) as pool:
             with other.transaction():
                 other.execute("select from landing.offsets for no key update")
-                beginning = pool.submit(ods.begin, epoch_1({}))
+                beginning = pool.submit(ods.begin, epoch_1({}), {})
                 scene.wait_for(lambda: waits_for_a_lock(other))
                 other.execute("update landing.offsets set next_offset = 9")
             assert beginning.result(20).starts == {0: 9}
         with pytest.raises(FencedError, match="has moved on"):
-            ods.begin(epoch_1({}))
+            ods.begin(epoch_1({}), {})
 
 
 @pytest.mark.parametrize(("in_backup", "kafka_has_all"), [(200, True), (200, False), (0, False)])
@@ -244,6 +244,14 @@ def test_an_ods_from_a_backup_learns_of_epochs_that_began_since(scene: Scene) ->
     scene.land(until=lambda: bool(begun(scene)) and scene.ods_has(ends))
 
     assert sorted(old.items()) == before
+    assert begun(scene) == [(1, "Ada", "recreated")]
+    assert_landed(scene, before, scene.produced)
+
+    # As after a replay: it brings the rows, and knows nothing of epochs.
+    with scene.connect() as connection:
+        connection.execute("delete from landing.epochs")
+    scene.produce_some(10, seed=5)
+    scene.land()
     assert begun(scene) == [(1, "Ada", "recreated")]
     assert_landed(scene, before, scene.produced)
 
