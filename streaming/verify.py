@@ -5,10 +5,12 @@ the sink has not is a gap, one that it has twice is a double, one that Kafka has
 What lies beyond the sink's next offset has not landed yet: it is behind, which is no fault.
 Where Kafka cannot say, the two sinks answer to each other: below the log's start, in an epoch that
 has ended, and for what a compacted topic has not got any more.
+
+A deep comparison looks at fingerprints too: a record that is not the same in all copies is altered.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, cast
 
@@ -16,21 +18,25 @@ import confluent_kafka as ck
 import psycopg
 from psycopg import sql
 
-from streaming import kafka, lake_files
+from streaming import fingerprints, kafka, lake_files
 from streaming.errors import FatalError
+from streaming.fingerprints import Fingerprint
 from streaming.kafka import Where
 from streaming.lake_reader import LakeReader
-from streaming.log_reader import LogReader
+from streaming.log_reader import LogReader, record_of
 from streaming.object_store import ObjectStore
 from streaming.records import PartitionId
 from streaming.settings import KafkaSettings
 from streaming.sinks.lake import read_tail
 from streaming.sinks.ods import table_of
 
-CHUNK = 200_000
+CHUNK = 100_000
 """Offsets compared at a time: bounds the memory."""
 SHOWN = 10
 """Offsets kept of each kind of fault."""
+
+Told = tuple[int, Fingerprint | None]
+"""An offset and, in a deep comparison, what the record there is."""
 
 
 @dataclass(slots=True)
@@ -42,21 +48,23 @@ class Copy:
     missing: int = 0
     doubled: int = 0
     foreign: int = 0
+    altered: int = 0
     examples: list[str] = field(default_factory=list)
 
-    def compare(self, truth: set[int], found: Sequence[int]) -> None:
+    def compare(self, truth: Mapping[int, Fingerprint | None], found: Sequence[Told]) -> None:
         """Counts what differs from the truth in one range of offsets."""
-        counts = Counter(found)
+        counts = Counter(offset for offset, _ in found)
         self.records += len(counts)
-        doubled = sorted(offset for offset, times in counts.items() if times > 1)
-        missing = sorted(truth - counts.keys())
-        foreign = sorted(counts.keys() - truth)
-        self.missing += len(missing)
-        self.doubled += len(doubled)
-        self.foreign += len(foreign)
-        for words, offsets in (("missing", missing), ("doubled", doubled), ("foreign", foreign)):
+        faults = {
+            "missing": truth.keys() - counts.keys(),
+            "doubled": {offset for offset, times in counts.items() if times > 1},
+            "foreign": counts.keys() - truth.keys(),
+            "altered": {at for at, told in found if at in truth and truth[at] != told},
+        }
+        for words, offsets in faults.items():
+            setattr(self, words, getattr(self, words) + len(offsets))
             room = SHOWN - len(self.examples)
-            self.examples += [f"{words} {offset}" for offset in offsets[:room]]
+            self.examples += [f"{words} {offset}" for offset in sorted(offsets)[:room]]
 
     def add_foreign(self, found: Sequence[object], words: str) -> None:
         """Counts what is there and ought not to be."""
@@ -65,16 +73,16 @@ class Copy:
 
     @property
     def sound(self) -> bool:
-        """Whether nothing is missing, doubled or foreign."""
-        return not (self.missing or self.doubled or self.foreign)
+        """Whether nothing is missing, doubled, foreign or altered."""
+        return not (self.missing or self.doubled or self.foreign or self.altered)
 
 
 @dataclass(slots=True)
 class Comparison:
-    """One partition: what Kafka has, and what each sink has of it."""
+    """One partition: what Kafka has, and what each sink has of it, from an offset on."""
 
     partition: PartitionId
-    log_start: int
+    start: int
     log_end: int
     kafka_records: int
     ods: Copy
@@ -96,6 +104,9 @@ def verify(
     topics: Sequence[str],
     connection: psycopg.Connection,
     store: ObjectStore,
+    *,
+    deep: bool = False,
+    since: Mapping[PartitionId, int] | None = None,
 ) -> Iterator[Comparison]:
     """Yields a comparison for each partition of the topics, in order.
 
@@ -104,6 +115,8 @@ def verify(
         topics: Topic names.
         connection: The ODS, as a role that may read landing; in autocommit.
         store: The lake.
+        deep: Compare keys, headers, timestamps and payloads too, by hash.
+        since: Where to begin in a partition, if not at its start: see `verified`.
 
     Raises:
         FatalError: A topic does not exist, or the lake's claims are damaged.
@@ -115,21 +128,52 @@ def verify(
     admin = kafka.admin_client(kafka_settings)
     compacted = kafka.compacted(admin, topics)
     ends = kafka.log_ends(kafka_settings, topics)
+    take = _fingerprinted if deep else _offset
     for place in sorted(ends.keys() | sinks.keys()):
-        of_topic = connection, store, objects[place[0]]
+        copies = _Copies(connection, store, objects[place[0]], deep)
         current = None
         for each in sinks.get(place, ()):
-            if each.ended:
-                yield _compare(each, None, each.ods_next, *of_topic)
+            where = each.begin_at((since or {}).get(each.where, each.start))
+            if where.ended:
+                yield _compare(where, None, where.ods_next, copies)
             else:
-                current = each
+                current = where
         if place in ends:
-            with LogReader(kafka_settings, admin, place, ends[place], _offset) as log:
+            with LogReader(kafka_settings, admin, place, ends[place], take) as log:
                 if current is None:
                     yield _not_landed(place, log)
                 else:
                     silent = log.end if place[0] in compacted else log.start
-                    yield _compare(current, log, silent, *of_topic)
+                    yield _compare(current, log, silent, copies)
+
+
+def verified(connection: psycopg.Connection, *, deep: bool) -> dict[PartitionId, int]:
+    """Returns up to where each partition was found sound before; see `note_verified`."""
+    rows = connection.execute(
+        'select topic, epoch, "partition", case when %s then deep_offset else next_offset end'
+        " from control.verified",
+        [deep],
+    )
+    return {PartitionId(*where): offset for *where, offset in rows}
+
+
+def note_verified(connection: psycopg.Connection, each: Comparison, *, deep: bool) -> None:
+    """Remembers that a comparison was sound, which began where the last one had ended, or before.
+
+    Args:
+        connection: The ODS, as the role of the orchestrator.
+        each: The comparison.
+        deep: Whether it was a deep one.
+    """
+    end = min(each.ods.next_offset, each.lake.next_offset)
+    connection.execute(
+        'insert into control.verified as known (topic, epoch, "partition", next_offset,'
+        " deep_offset) values (%(topic)s, %(epoch)s, %(partition)s, %(end)s, %(deep)s)"
+        ' on conflict (topic, epoch, "partition") do update set verified_at = now(),'
+        " next_offset = greatest(known.next_offset, excluded.next_offset),"
+        " deep_offset = greatest(known.deep_offset, excluded.deep_offset)",
+        {**each.partition._asdict(), "end": end, "deep": end if deep else 0},
+    )
 
 
 class _Sinks(NamedTuple):
@@ -140,6 +184,19 @@ class _Sinks(NamedTuple):
     start: int
     ods_next: int
     lake_next: int
+
+    def begin_at(self, offset: int) -> "_Sinks":
+        """Returns the part from an offset on."""
+        return self._replace(start=max(self.start, min(offset, self.ods_next, self.lake_next)))
+
+
+class _Copies(NamedTuple):
+    """Where the sinks' copies of a topic are, and whether to look at more than offsets."""
+
+    connection: psycopg.Connection
+    store: ObjectStore
+    objects: Sequence[str]
+    deep: bool
 
 
 def _sinks(
@@ -170,44 +227,52 @@ def _sinks(
     return found
 
 
-def _offset(message: ck.Message) -> int:
-    return cast(int, message.offset())
+def _offset(message: ck.Message) -> Told:
+    return cast(int, message.offset()), None
 
 
-def _not_landed(place: Where, log: LogReader[int]) -> Comparison:
+def _fingerprinted(message: ck.Message) -> Told:
+    return cast(int, message.offset()), fingerprints.of(record_of(message))
+
+
+def _not_landed(place: Where, log: LogReader[Told]) -> Comparison:
     records = len(log.read(log.start, log.end))
     where = PartitionId(place[0], 0, place[1])
     return Comparison(where, log.start, log.end, records, Copy(log.start), Copy(log.start))
 
 
 def _compare(
-    sinks: _Sinks,
-    log: LogReader[int] | None,
-    silent_below: int,
-    connection: psycopg.Connection,
-    store: ObjectStore,
-    objects: Sequence[str],
+    sinks: _Sinks, log: LogReader[Told] | None, silent_below: int, copies: _Copies
 ) -> Comparison:
     """Compares the sinks with the log, which below an offset cannot say what there was."""
     where, _, start, ods_next, lake_next = sinks
-    first, end = (start, ods_next) if log is None else (log.start, log.end)
-    result = Comparison(where, first, end, 0, Copy(ods_next), Copy(lake_next))
-    lake = _Lake(store, where, start, lake_next)
+    end = ods_next if log is None else log.end
+    result = Comparison(where, start, end, 0, Copy(ods_next), Copy(lake_next))
+    lake = _Lake(copies, where, start, lake_next)
     for low in range(start, max(end, ods_next, lake_next), CHUNK):
         high = low + CHUNK
         in_kafka = [] if log is None else log.read(low, high)
-        in_ods = _ods_offsets(connection, where, low, min(high, ods_next))
-        in_lake = lake.offsets(low, high)
+        in_ods = _in_ods(copies, where, low, min(high, ods_next))
+        in_lake = lake.read(low, high)
         result.kafka_records += len(in_kafka)
         # Where Kafka cannot say: what either sink has, the other must have.
-        old = {offset for offset in (*in_ods, *in_lake) if offset < silent_below}
-        truth = set(in_kafka) | old
-        result.ods.compare({offset for offset in truth if offset < ods_next}, in_ods)
-        result.lake.compare({offset for offset in truth if offset < lake_next}, in_lake)
-    result.ods.add_foreign(_rows_out_of_range(connection, where), "row out of range at")
-    result.lake.add_foreign(lake.unclaimed(objects), "unclaimed")
+        truth = {at: told for at, told in (*in_lake, *in_ods) if at < silent_below}
+        truth |= dict(in_kafka)
+        for copy, found in ((result.ods, in_ods), (result.lake, in_lake)):
+            copy.compare({at: truth[at] for at in truth if at < copy.next_offset}, found)
+    result.ods.add_foreign(_rows_out_of_range(copies.connection, where), "row out of range at")
+    result.lake.add_foreign(lake.unclaimed(copies.objects), "unclaimed")
     result.lake.examples += [f"absent {name}" for name in lake.absent]
     return result
+
+
+def _in_ods(copies: _Copies, where: PartitionId, low: int, high: int) -> list[Told]:
+    prints: dict[int, Fingerprint] = {}
+    if copies.deep:
+        prints = dict(fingerprints.in_ods(copies.connection, where, low, high))
+    return [
+        (offset, prints.get(offset)) for offset in _ods_offsets(copies.connection, where, low, high)
+    ]
 
 
 def _ods_offsets(
@@ -228,12 +293,15 @@ def _ods_offsets(
 def _rows_out_of_range(connection: psycopg.Connection, where: PartitionId) -> list[int]:
     """Returns offsets of rows that the ODS has and does not answer for, at one moment."""
     query = sql.SQL(
-        'with landed as (select epoch, "partition", "offset" from landing.{table}'
-        ' union all select epoch, "partition", "offset" from landing.quarantine'
-        "  where topic = %(topic)s and state <> 'redriven')"
-        ' select landed."offset" from landed join landing.offsets using (epoch, "partition")'
-        ' where topic = %(topic)s and epoch = %(epoch)s and "partition" = %(partition)s'
-        ' and (landed."offset" < start_offset or landed."offset" >= next_offset) order by 1'
+        "with bounds as (select start_offset, next_offset from landing.offsets where"
+        ' topic = %(topic)s and epoch = %(epoch)s and "partition" = %(partition)s),'
+        ' landed as (select "offset" from landing.{table}'
+        '  where epoch = %(epoch)s and "partition" = %(partition)s'
+        ' union all select "offset" from landing.quarantine where topic = %(topic)s'
+        "  and epoch = %(epoch)s and \"partition\" = %(partition)s and state <> 'redriven')"
+        ' select "offset" from landed where "offset" < (select start_offset from bounds)'
+        ' union all select "offset" from landed where "offset" >= (select next_offset from bounds)'
+        " order by 1"
     ).format(table=sql.Identifier(table_of(where.topic)))
     return [offset for (offset,) in connection.execute(query, where._asdict())]
 
@@ -241,17 +309,19 @@ def _rows_out_of_range(connection: psycopg.Connection, where: PartitionId) -> li
 class _Lake:
     """A partition's records in the lake, along its chain of claims, each once."""
 
-    def __init__(self, store: ObjectStore, where: PartitionId, start: int, end: int) -> None:
+    def __init__(self, copies: _Copies, where: PartitionId, start: int, end: int) -> None:
         self.absent: dict[str, None] = {}
         self._claimed: set[str] = set()
-        self._pieces = LakeReader(store).pieces(where, start, end, ("offset",))
+        self._deep = copies.deep
+        columns = lake_files.SORTABLE.names if copies.deep else ("offset",)
+        self._pieces = LakeReader(copies.store).pieces(where, start, end, columns)
         self._where = where
+        self._start = self._next = start
         self._end = end
-        self._next = start
-        self._waiting: list[int] = []
+        self._waiting: list[Told] = []
 
-    def offsets(self, low: int, high: int) -> list[int]:
-        """Returns the offsets in [low, high); ranges must come in order."""
+    def read(self, low: int, high: int) -> list[Told]:
+        """Returns what is in [low, high); ranges must come in order."""
         while self._next < min(high, self._end):
             piece = next(self._pieces, None)
             if piece is None:
@@ -260,16 +330,19 @@ class _Lake:
             self._claimed.add(piece.claimed)
             if piece.rows is None:
                 self.absent[piece.absent] = None
+            elif self._deep:
+                records = lake_files.records(piece.rows)
+                self._waiting += ((each.offset, fingerprints.of(each)) for each in records)
             else:
-                self._waiting += piece.rows["offset"].to_pylist()
+                self._waiting += ((offset, None) for offset in piece.rows["offset"].to_pylist())
             self._next = piece.next
-        inside = [offset for offset in self._waiting if low <= offset < high]
-        self._waiting = [offset for offset in self._waiting if offset >= high]
+        inside = [each for each in self._waiting if low <= each[0] < high]
+        self._waiting = [each for each in self._waiting if each[0] >= high]
         return inside
 
     def unclaimed(self, objects: Sequence[str]) -> list[str]:
         """Returns the partition's objects below the end that no claim names: readers find them."""
-        low = lake_files.data_name(self._where, 0)
+        low = lake_files.data_name(self._where, self._start)
         end = lake_files.data_name(self._where, self._end)
         names = ((key, key.rpartition("/")[2]) for key in objects)
         return [
@@ -291,4 +364,5 @@ def total(comparisons: Iterable[Comparison]) -> Counter[str]:
             sums["missing"] += copy.missing
             sums["doubled"] += copy.doubled
             sums["foreign"] += copy.foreign
+            sums["altered"] += copy.altered
     return sums

@@ -106,6 +106,69 @@ def test_an_object_that_no_claim_names_is_found(landed: Scene) -> None:
     assert_found(landed, "lake: unclaimed", name)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "update landing.alerts_raw set payload = (payload::text || ' ')::json",
+        "update landing.alerts_raw set headers = '[[\"name\", null]]'",
+        "update landing.alerts_raw set key = key || 'x'",
+        "update landing.alerts_raw set kafka_ts_type = 2",
+    ],
+)
+def test_a_record_that_is_not_the_same_everywhere_is_altered(landed: Scene, change: str) -> None:
+    assert landed.call("verify", "--deep")[0] == 0
+    altered = first(landed) + 5
+    with landed.connect() as connection:
+        connection.execute(f'{change} where "offset" = %s', [altered])
+
+    assert landed.call("verify")[0] == 0  # which looks at offsets alone
+    code, output = landed.call("verify", "--deep")
+
+    assert code == 1
+    assert f"ODS: altered {altered}" in output
+
+
+def test_of_two_sinks_that_differ_where_kafka_is_silent_one_is_altered(landed: Scene) -> None:
+    landed.delete_records(landed.ends())
+    assert landed.call("verify", "--deep")[0] == 0
+    with landed.connect() as connection:
+        connection.execute(
+            "update landing.alerts_raw set key = 'x' where \"offset\" = %s", [first(landed)]
+        )
+
+    code, output = landed.call("verify", "--deep")
+
+    assert code == 1
+    assert f"lake: altered {first(landed)}" in output
+
+
+def test_what_was_found_sound_is_not_read_again(landed: Scene) -> None:
+    began = first(landed)
+    assert landed.call("verify")[0] == 0
+    with landed.connect() as connection:
+        connection.execute('delete from landing.alerts_raw where "offset" = %s', [began])
+    landed.produce(alert())
+    landed.flush()
+    landed.land()
+
+    code, output = landed.call("verify", "--incremental", "--json")
+
+    assert code == 0, output
+    assert json.loads(output)["produced"] == 1
+    assert_found(landed, f"ODS: missing {began}")  # which is all of it again
+    assert landed.call("verify", "--incremental", "--deep")[0] == 1  # none was deep so far
+
+
+def test_what_was_not_sound_is_read_again(landed: Scene) -> None:
+    gone = first(landed) + 7
+    with landed.connect() as connection:
+        connection.execute('delete from landing.alerts_raw where "offset" = %s', [gone])
+    for _ in range(2):
+        code, output = landed.call("verify", "--incremental")
+        assert code == 1
+        assert f"ODS: missing {gone}" in output
+
+
 def test_an_upload_that_never_ended_is_no_object_and_no_claim(landed: Scene) -> None:
     for path in [*landed.lake_folder.rglob("*.parquet"), *landed.lake_folder.rglob("o0*")]:
         path.with_name(f"{path.name}-b7914788-d21a-442d-bf8b-490e7abb2ef2").write_bytes(b"")
