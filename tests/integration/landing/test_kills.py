@@ -2,7 +2,9 @@
 
 import random
 import signal
+from typing import Any
 
+import psycopg
 import pytest
 
 from tests.integration.landing.process import Process
@@ -71,6 +73,34 @@ def test_consumers_that_come_and_go_share_the_partitions(scene: Scene, protocol:
     scene.check()
     assert 0 < len(second.events("assigned")[0]["offsets"]) < 12
     assert first.events("fenced") + second.events("fenced") == []
+
+
+def test_partitions_that_leave_while_they_are_being_opened_are_landed_by_the_next(
+    scene: Scene,
+) -> None:
+    scene.produce_some(100)
+    with scene.connect() as busy, busy.transaction():
+        busy.execute("lock table landing.offsets")  # nothing can be opened
+        first = scene.consumer()
+        scene.wait_for(lambda: bool(first.events("started")))
+        scene.wait_for(lambda: waits_for_the_table(busy))
+        second = scene.consumer()
+        scene.wait_for(lambda: bool(second.events("started")))
+        scene.wait_for(lambda: waits_for_the_table(busy, 2))
+
+    scene.wait_until_landed()
+
+    first.stop()
+    second.stop()
+    scene.check()
+
+
+def waits_for_the_table(connection: psycopg.Connection[Any], sessions: int = 1) -> bool:
+    row = connection.execute(
+        "select count(*) from pg_locks l join pg_class c on c.oid = l.relation"
+        " where c.relname = 'offsets' and not granted"
+    ).fetchone()
+    return row == (sessions,)
 
 
 def test_a_zombie_whose_session_has_run_out_doubles_nothing(scene: Scene) -> None:
