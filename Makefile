@@ -6,7 +6,7 @@ UV_VERSION := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements.lock)
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev dbt test check format lock screenshots bench-demo bench-landing bench-soak clean
+.PHONY: help install demo dev dbt test check format lock screenshots chaos bench-demo bench-landing bench-soak clean
 
 help: ## Show what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -48,6 +48,10 @@ check: install ## Lint, types, import contracts, Dagster's definitions
 	$(BIN)/sqlfluff lint dbt_project fleetpulse/migrations
 	$(BIN)/fleetpulse dbt parse
 	$(BIN)/dagster definitions validate -w workspace.yaml
+
+# Rounds 1 to n of a seed are the same in every run: ONLY plays one of them again.
+chaos: install ## Landing under every fault, from a seed (SEED, ROUNDS, ONLY)
+	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(ONLY),--only $(ONLY))
 
 bench-demo: install ## The demo with ten seeds, one after another: found, lost, how fast
 	@$(BIN)/python -m benchmarks.demo_seeds $(ARGS)

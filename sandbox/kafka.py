@@ -53,6 +53,14 @@ share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
 
+# Who tries out what happens when a consumer dies need not wait 6 s (classic protocol: its client
+# decides) or 45 s (the new one: the broker does) until its partitions go to another.
+group.min.session.timeout.ms=2000
+group.consumer.min.session.timeout.ms=2000
+group.consumer.session.timeout.ms=3000
+group.consumer.min.heartbeat.interval.ms=500
+group.consumer.heartbeat.interval.ms=500
+
 # A broker that was killed is let in again only when its last session has run out (9 s by default).
 broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500

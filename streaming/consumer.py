@@ -350,9 +350,10 @@ class _Session:
         gone = [each.id for each in partitions]
         if gone:
             self._lake_stage.submit(partial(self._take_from_lake, gone))
-            consumer.incremental_unassign(
-                [ck.TopicPartition(each.topic, each.partition) for each in gone]
-            )
+        # Also of none: else the client takes back all, and fails at what was still being opened.
+        consumer.incremental_unassign(
+            [ck.TopicPartition(each.topic, each.partition) for each in gone]
+        )
 
     # 1. In the ODS stage
 

@@ -171,8 +171,12 @@ class S3Store:
         """See `ObjectStore`."""
         with self._errors(key):
             try:
-                self._client.head_object(Bucket=self._bucket, Key=self._prefix + key)
+                # Not HEAD: its answer has no body, so that a refusal would not say why.
+                first = {"Bucket": self._bucket, "Key": self._prefix + key, "Range": "bytes=0-0"}
+                self._client.get_object(**first)["Body"].read()
             except botocore.exceptions.ClientError as error:
+                if _status(error) == 416:
+                    return True  # there is no first byte: it is empty
                 if _status(error) == 404:
                     return False
                 raise
@@ -206,6 +210,10 @@ class S3Store:
             yield
         except botocore.exceptions.ClientError as error:
             status, code = _status(error), error.response.get("Error", {}).get("Code", "")
+            if code == "RequestTimeTooSkewed":
+                raise OutageError(
+                    f"the object store answered {code} for {name}: set this machine's clock"
+                ) from error
             if status in (408, 409, 429) or status >= 500 or code in ("SlowDown", "RequestTimeout"):
                 raise OutageError(
                     f"the object store answered {status} {code} for {name}"

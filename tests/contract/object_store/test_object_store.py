@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Barrier
 from uuid import uuid4
@@ -116,6 +117,20 @@ def test_a_store_that_does_not_answer_is_an_outage(sandbox_env: dict[str, str]) 
     store = open_store(s3_settings(sandbox_env, endpoint_url="http://127.0.0.1:1"))
     with pytest.raises(OutageError, match="does not answer for s3://"):
         store.exists("key")
+
+
+def test_a_clock_that_is_an_hour_off_is_an_outage_until_it_is_set(
+    sandbox_env: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(s3_settings(sandbox_env))
+    early = datetime.now(UTC).replace(tzinfo=None) - timedelta(hours=1)
+    with monkeypatch.context() as clock:
+        clock.setattr("botocore.auth.get_current_datetime", lambda: early)
+        with pytest.raises(OutageError, match=r"RequestTimeTooSkewed for s3://.*: set .* clock"):
+            store.put_if_absent("key", b"")
+        with pytest.raises(OutageError, match="RequestTimeTooSkewed"):
+            store.exists("key")
+    assert store.put_if_absent("key", b"")
 
 
 def test_a_folder_that_cannot_be_written_is_an_outage(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A command of ours in a process of its own."""
+"""A program of ours in a process of its own."""
 
 import json
 import signal
@@ -6,25 +6,43 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 PROGRAM = "from fleetpulse.cli import main; main()"
 
 
-class Process:
-    """A `fleetpulse` command in a process of its own."""
+class Running(Protocol):
+    """What of `subprocess.Popen` is needed here."""
 
-    def __init__(self, arguments: Sequence[str], environment: dict[str, str], log: Path) -> None:
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+    def send_signal(self, sig: int) -> None: ...
+
+    def kill(self) -> None: ...
+
+
+class Process:
+    """A program of ours in a process of its own, with its output in a file."""
+
+    def __init__(self, process: Running, log: Path) -> None:
+        self._process = process
         self._log = log
         self._awaited = False
+
+    @classmethod
+    def command(cls, arguments: Sequence[str], environment: dict[str, str], log: Path) -> "Process":
+        """Starts a `fleetpulse` command."""
         with log.open("wb") as output:
-            self._process = subprocess.Popen(
+            process = subprocess.Popen(
                 [sys.executable, "-c", PROGRAM, *arguments],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
+        return cls(process, log)
 
     @property
     def output(self) -> str:
@@ -44,6 +62,11 @@ class Process:
     @property
     def running(self) -> bool:
         return self._process.poll() is None
+
+    @property
+    def code(self) -> int | None:
+        """How it has ended; None while it runs."""
+        return self._process.poll()
 
     @property
     def failed(self) -> bool:

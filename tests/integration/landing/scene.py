@@ -85,7 +85,14 @@ class Scene:
         self._processes: list[Process] = []
         self.admin = AdminClient(self.kafka.client(), logger=QUIET)
         self._producer = ck.Producer(
-            {**self.kafka.client(), "linger.ms": 2, "message.max.bytes": 1_048_000}, logger=QUIET
+            {
+                **self.kafka.client(),
+                "linger.ms": 2,
+                "message.max.bytes": 1_048_000,
+                # Else a broker that dies could keep a record whose second try is acknowledged.
+                "enable.idempotence": True,
+            },
+            logger=QUIET,
         )
 
     def __enter__(self) -> "Scene":
@@ -211,12 +218,15 @@ class Scene:
 
     def run(self, *arguments: str, **changes: str) -> Process:
         """Starts a command; `changes` are settings, without their common prefix."""
+        return self.begin(arguments[0], partial(Process.command, arguments), **changes)
+
+    def begin(
+        self, name: str, start: Callable[[dict[str, str], Path], Process], **changes: str
+    ) -> Process:
+        """Starts a process, given its settings and the place of its log."""
         changed = {f"FLEETPULSE_{name}": value for name, value in changes.items()}
-        process = Process(
-            arguments,
-            self.environment | changed,
-            self._folder / f"{len(self._processes)}-{arguments[0]}.log",
-        )
+        log = self._folder / f"{len(self._processes)}-{name}.log"
+        process = start(self.environment | changed, log)
         self._processes.append(process)
         return process
 

@@ -5,8 +5,11 @@ from collections.abc import Sequence
 
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from streaming import lake_files
+from streaming.contracts import CONTRACTS
 from streaming.errors import FatalError
 from streaming.lake_files import Claim, FileWriter
 from streaming.records import PartitionId, Record, Records
@@ -56,6 +59,41 @@ def test_claims_sort_by_their_offset() -> None:
     offsets = [0, 9, 10, 999_999_999_999, 2**63 - 1]
     keys = [lake_files.claim_key(WHERE, offset) for offset in offsets]
     assert keys == sorted(keys)
+
+
+OFFSETS = st.integers(0, 2**63 - 1)
+PARTITIONS = st.builds(
+    PartitionId, st.sampled_from([*CONTRACTS]), st.integers(0, 20), st.integers(0, 200)
+)
+
+
+@given(where=PARTITIONS, one=OFFSETS, other=OFFSETS)
+def test_any_offset_comes_back_from_its_claims_key_and_keys_sort_as_offsets_do(
+    where: PartitionId, one: int, other: int
+) -> None:
+    keys = [lake_files.claim_key(where, offset) for offset in (one, other)]
+    assert [lake_files.claim_start(key) for key in keys] == [one, other]
+    assert (keys[0] < keys[1]) == (one < other)
+
+
+@given(
+    one=PARTITIONS,
+    other=PARTITIONS,
+    offset=OFFSETS,
+    later=OFFSETS,
+    timestamps=st.tuples(st.integers(-(2**63), 2**63 - 1), st.integers(-(2**63), 2**63 - 1)),
+)
+def test_no_two_partitions_or_offsets_share_a_key(
+    one: PartitionId, other: PartitionId, offset: int, later: int, timestamps: tuple[int, int]
+) -> None:
+    keys = [
+        lake_files.data_key(where, start, timestamp)
+        for where, start, timestamp in zip((one, other), (offset, later), timestamps, strict=True)
+    ]
+    names = {key.rsplit("/")[1] + key.rsplit("/")[-1] for key in keys}
+    assert len(names) == len({(one, offset), (other, later)})
+    inside = lake_files.claim_key(other, offset).startswith(lake_files.claims_prefix(one))
+    assert inside == (one == other)
 
 
 def test_a_claims_start_is_in_its_key() -> None:
