@@ -21,6 +21,7 @@ MOST_BYTES = 400_000
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 SETTING = re.compile(r"^\| `(FLEETPULSE_\w+)` \| (.+?) \|", re.MULTILINE)
+TEST = re.compile(r"`([\w/]+)::(test_\w+)`")
 TARGET = re.compile(r"\bmake ([a-z][a-z-]*)")
 
 
@@ -48,6 +49,13 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert target.is_relative_to(PROJECT_ROOT), link
         assert target.exists(), link
         assert not anchor or anchor in anchors(target), link
+
+
+def test_the_tests_that_show_the_guarantees_exist() -> None:
+    named = TEST.findall(text_of(DOCS / "guarantees.md"))
+    assert len(named) > 20
+    for file, test in named:
+        assert f"def {test}(" in text_of(PROJECT_ROOT / "tests" / f"{file}.py"), (file, test)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
