@@ -84,16 +84,7 @@ class Scene:
         self._folder = folder
         self._processes: list[Process] = []
         self.admin = AdminClient(self.kafka.client(), logger=QUIET)
-        self._producer = ck.Producer(
-            {
-                **self.kafka.client(),
-                "linger.ms": 2,
-                "message.max.bytes": 1_048_000,
-                # Else a broker that dies could keep a record whose second try is acknowledged.
-                "enable.idempotence": True,
-            },
-            logger=QUIET,
-        )
+        self.renew_producer()
 
     def __enter__(self) -> "Scene":
         self.wait_for(lambda: len(self._ends_or_none() or ()) == PARTITIONS * len(CONTRACTS))
@@ -137,6 +128,19 @@ class Scene:
             headers=headers or [],
         )
         self._producer.poll(0)
+
+    def renew_producer(self) -> None:
+        """Makes the producer anew: an idempotent one cannot go on with a log that was cut."""
+        self._producer = ck.Producer(
+            {
+                **self.kafka.client(),
+                "linger.ms": 2,
+                "message.max.bytes": 1_048_000,
+                # Else a broker that dies could keep a record whose second try is acknowledged.
+                "enable.idempotence": True,
+            },
+            logger=QUIET,
+        )
 
     def produce_some(self, count: int, seed: int = 0) -> None:
         """Produces alerts over all partitions, one in twenty of them broken."""

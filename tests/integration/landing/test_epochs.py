@@ -68,6 +68,7 @@ def test_a_log_that_was_cut_is_refused_and_goes_on_where_the_logs_part(
         before = scene.in_ods()
         ended_at = scene.ends()[TOPIC, 0]
         consumer.send(signal.SIGSTOP)
+    scene.renew_producer()
     scene.produced.clear()
     scene.produce_some(400, seed=3)
     assert scene.ends()[TOPIC, 0] > ended_at  # by its offsets it looks healthy again

@@ -36,7 +36,7 @@ class Reading(RuleBasedStateMachine):
     def poll(self, count: int, again: int) -> None:
         already = sum(record.offset < self.partition.position for record in self.log)
         found = Records.of(self.log[max(0, already - again) : already + count])
-        taken = self.partition.read(found)
+        taken = self.partition.read(found, leader_epoch=0)
         assert (taken > 0) == (len(self.log[already : already + count]) > 0)
 
     @rule()
