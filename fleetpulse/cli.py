@@ -82,8 +82,13 @@ def _every_command() -> None:
     """Nothing comes before a command; Typer wants this to make a group of no commands."""
 
 
+ALLOCATOR = {"ARROW_DEFAULT_MEMORY_POOL": "jemalloc"} if sys.platform == "linux" else {}
+"""Arrow reads this when it is imported. Its own choice keeps some 20 MB more of what was freed."""
+
+
 def main() -> None:
     """Runs a command. Exit codes: 0 done, 1 failed or found something wrong, 2 wrong usage."""
+    os.environ.update({**ALLOCATOR, **os.environ})
     if "FLEETPULSE_SANDBOX__HOME" not in os.environ:
         # Who names another sandbox brings that one's whole environment.
         load_dotenv(ENV_FILE)

@@ -14,6 +14,7 @@ from psycopg import sql
 
 from benchmarks.landing.measure import Memory, Usage, cpu_s
 from benchmarks.landing.world import TOPIC, World, timed
+from fleetpulse.cli import ALLOCATOR
 from streaming.settings import OdsSettings
 from streaming.sinks.ods import table_of
 
@@ -37,6 +38,7 @@ def environment(world: World, ods: OdsSettings, name: str) -> dict[str, str]:
             for key, value in world.environment.items()
             if key.startswith(("FLEETPULSE_KAFKA", "FLEETPULSE_ODS", "FLEETPULSE_LAKE"))
         },
+        **ALLOCATOR,
         "PATH": os.defpath,
         "PYTHONPATH": str(PROJECT),
         "FLEETPULSE_ODS__DATABASE": ods.database,
