@@ -29,6 +29,7 @@ LOGGER = logging.getLogger("librdkafka")
 _PASSING = frozenset(
     {
         ck.KafkaError._TRANSPORT,
+        ck.KafkaError._DESTROY_BROKER,  # it restarts while a question is on its way
         ck.KafkaError._ALL_BROKERS_DOWN,
         ck.KafkaError._TIMED_OUT,
         ck.KafkaError._TIMED_OUT_QUEUE,
