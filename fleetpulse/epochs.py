@@ -1,6 +1,5 @@
 """`fleetpulse epochs`: what has become of the topics' logs, and accepting it."""
 
-import getpass
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fleetpulse import settings
+from fleetpulse.options import user
 from streaming.breaks import BREAKS, Inspector, Log, State
 from streaming.epochs import Epoch
 from streaming.errors import SettingError
@@ -67,7 +67,7 @@ def begin(
             ]
             if not any(log.state in BREAKS for log in logs):
                 raise SettingError(f"nothing has happened to {topic}: there is nothing to accept")
-            epoch = world.inspector.next_epoch(logs, datetime.now(UTC), by or _user())
+            epoch = world.inspector.next_epoch(logs, datetime.now(UTC), by or user())
         _print_plan(logs, epoch)
         if not yes:
             typer.confirm(f"Begin epoch {epoch.epoch} of {topic}?", abort=True)
@@ -76,13 +76,6 @@ def begin(
     console.print(
         f"{topic} is in epoch {begun.epoch}: {len(begun.starts)} partitions, by {begun.begun_by}"
     )
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        raise typer.BadParameter("your user has no name: say who accepts it, --by NAME") from None
 
 
 @dataclass(frozen=True)

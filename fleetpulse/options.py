@@ -1,10 +1,13 @@
-"""How durations, instants and topics are written on the command line."""
+"""How durations, instants and topics are written on the command line, and who gives it."""
 
+import getpass
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
+
+from streaming.errors import SettingError
 
 Topics = Annotated[
     list[str] | None,
@@ -50,3 +53,15 @@ def instant(text: str) -> datetime:
     if parsed.tzinfo is None:
         raise typer.BadParameter(f"{text!r} has no offset: write {text}Z for UTC")
     return parsed.astimezone(UTC)
+
+
+def user() -> str:
+    """Returns the name of whoever runs this.
+
+    Raises:
+        SettingError: The user has none.
+    """
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError) as error:
+        raise SettingError("your user has no name here: say who you are with --by") from error

@@ -1,6 +1,5 @@
 """What the commands of `fleetpulse quarantine` share: options, who acts, and in which role."""
 
-import getpass
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
@@ -9,9 +8,8 @@ from typing import Annotated
 import typer
 
 from fleetpulse import settings
-from fleetpulse.options import instant
+from fleetpulse.options import instant, user
 from streaming.database import Database
-from streaming.errors import SettingError
 from streaming.records import RecordId
 
 
@@ -57,10 +55,7 @@ def named(by: str | None) -> str:
         if not by.strip():
             raise typer.BadParameter("is empty", param_hint="--by")
         return by
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError) as error:
-        raise SettingError("your user has no name here: say who you are with --by") from error
+    return user()
 
 
 @contextmanager

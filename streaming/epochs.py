@@ -11,7 +11,7 @@ from datetime import datetime
 
 import msgspec
 
-from streaming.errors import FatalError
+from streaming import stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +45,7 @@ class Epoch:
         Raises:
             FatalError: It is not one.
         """
-        try:
-            return msgspec.json.decode(body, type=Epoch)
-        except msgspec.MsgspecError as error:
-            raise FatalError(f"the lake's epoch {name} is not readable: {error}") from error
+        return stored.decode(body, Epoch, f"epoch {name}")
 
 
 def prefix(topic: str) -> str:

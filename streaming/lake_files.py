@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from streaming import stored
 from streaming.errors import FatalError
 from streaming.records import PartitionId, Record, Records
 
@@ -67,10 +68,7 @@ class Claim:
         Raises:
             FatalError: It is not one.
         """
-        try:
-            claim = msgspec.json.decode(body, type=Claim)
-        except msgspec.MsgspecError as error:
-            raise FatalError(f"the lake's claim {name} is not readable: {error}") from error
+        claim = stored.decode(body, Claim, f"claim {name}")
         if not 0 <= claim.start < claim.next:
             raise FatalError(f"the lake's claim {name} covers no offsets: {claim}")
         return claim
@@ -190,12 +188,6 @@ def decode(body: bytes) -> Iterator[Record]:
         yield from records(table)
 
 
-def offsets(body: bytes) -> list[int]:
-    """Returns the offsets in a Parquet file."""
-    column: list[int] = pq.read_table(io.BytesIO(body), columns=["offset"])["offset"].to_pylist()
-    return column
-
-
 def tables(body: bytes, columns: Sequence[str] = SORTABLE.names) -> Iterator[pa.Table]:
     """Yields a Parquet file's row groups, as in `SORTABLE`."""
     file = pq.ParquetFile(pa.BufferReader(body))
@@ -221,8 +213,7 @@ def records(table: pa.Table) -> Records:
 
 def with_topic(topic: str, table: pa.Table) -> pa.Table:
     """Returns a table as in `SORTABLE` as in `SCHEMA`."""
-    numbers = pa.repeat(pa.scalar(0, pa.int32()), len(table))
-    topics = pa.DictionaryArray.from_arrays(numbers, [topic])
+    topics = pa.DictionaryArray.from_arrays(_repeat(0, len(table)), [topic])
     keys = pc.dictionary_encode(table["key"])
     columns = {**{name: table[name] for name in SORTABLE.names}, "topic": topics, "key": keys}
     return pa.Table.from_arrays([columns[name] for name in SCHEMA.names], schema=SCHEMA)

@@ -15,6 +15,7 @@ from typing import NamedTuple, NoReturn
 
 import msgspec
 
+from streaming import stored
 from streaming.errors import FatalError
 from streaming.object_store import ObjectStore
 from streaming.records import PartitionId
@@ -106,10 +107,7 @@ class Manifest:
         Raises:
             FatalError: It is not one.
         """
-        try:
-            return msgspec.json.decode(body, type=Manifest)
-        except msgspec.MsgspecError as error:
-            raise FatalError(f"the lake's manifest {name} is not readable: {error}") from error
+        return stored.decode(body, Manifest, f"manifest {name}")
 
 
 NOTHING_MERGED = Manifest(0, 0.0, ())

@@ -19,6 +19,7 @@ import msgspec
 import psycopg
 from psycopg import sql
 
+from streaming import stored
 from streaming.contracts import CONTRACTS
 from streaming.database import Database, words
 from streaming.decoding import Decoder, moment
@@ -389,7 +390,7 @@ def _told(store: ObjectStore, topic: str) -> Iterator[_Object]:
     for key in store.keys(f"redriven/topic={topic}/"):
         body = store.get(key) if key.endswith(".json") else None
         if body is not None:
-            yield _decode(body, key)
+            yield stored.decode(body, _Object, key)
 
 
 def _untold(connection: psycopg.Connection, after: int) -> list[_Object]:
@@ -414,11 +415,4 @@ def _put(store: ObjectStore, each: _Object) -> bool:
     if store.put_if_absent(each.key, msgspec.json.encode(each)):
         return True
     body = store.get(each.key)
-    return body is not None and _decode(body, each.key) == each
-
-
-def _decode(body: bytes, key: str) -> _Object:
-    try:
-        return msgspec.json.decode(body, type=_Object)
-    except msgspec.MsgspecError as error:
-        raise FatalError(f"the lake's {key} is not readable: {error}") from error
+    return body is not None and stored.decode(body, _Object, each.key) == each

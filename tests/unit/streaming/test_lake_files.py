@@ -106,7 +106,8 @@ def test_a_claims_start_is_in_its_key() -> None:
 def test_a_file_gives_back_what_was_put_in() -> None:
     body = written(RECORDS)
     assert list(lake_files.decode(body)) == RECORDS
-    assert lake_files.offsets(body) == [10, 11, 15, 16]
+    columns = (table["offset"] for table in lake_files.tables(body, ("offset",)))
+    assert [at for column in columns for at in column.to_pylist()] == [10, 11, 15, 16]
 
 
 def test_a_file_has_the_schema_that_is_kept_beside_it_and_its_identity() -> None:
