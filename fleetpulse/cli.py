@@ -31,6 +31,7 @@ _COMMANDS = {
     "quarantine": "fleetpulse.quarantine:app",
     "lake": "fleetpulse.lake:app",
     "compact": "fleetpulse.compact:compact",
+    "retention": "fleetpulse.retention:app",
     "replay": "fleetpulse.replay:replay",
     "dbt": "fleetpulse.dbt:app",
     "rules": "fleetpulse.rules:app",

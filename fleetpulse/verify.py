@@ -98,7 +98,9 @@ def verify(
 
 def _print(found: list[core.Comparison], sound: bool) -> None:
     table = Table("partition", title="Kafka = ODS ∪ quarantine = lake?")
-    for name in ("from", "Kafka", "ODS", "lake", "behind"):
+    sums = core.total(found)
+    counts = ["from", "Kafka", "ODS", *(["dropped"] if sums["dropped"] else []), "lake", "behind"]
+    for name in counts:
         table.add_column(name, justify="right")
     table.add_column("wrong")
     for each in found:
@@ -112,6 +114,7 @@ def _print(found: list[core.Comparison], sound: bool) -> None:
                     each.start,
                     each.kafka_records,
                     each.ods.records,
+                    *([each.ods.dropped] if sums["dropped"] else []),
                     each.lake.records,
                     each.behind,
                 ),
@@ -124,10 +127,10 @@ def _print(found: list[core.Comparison], sound: bool) -> None:
         for name, copy in (("ODS", each.ods), ("lake", each.lake)):
             if copy.examples:
                 console.print(f"{each.partition}: {name}: {', '.join(copy.examples)}")
-    sums = core.total(found)
     if sound:
         late = f", {sums['behind']} not landed yet" if sums["behind"] else ""
-        console.print(f"sound: {sums['produced']} records, each once in both{late}")
+        gone = f", {sums['dropped']} of them by now in the lake alone" if sums["dropped"] else ""
+        console.print(f"sound: {sums['produced']} records, each once in both{gone}{late}")
     else:
         console.print("not sound: see the offsets above")
 

@@ -82,8 +82,10 @@ def compare(
         limit: At most so many examples.
 
     Raises:
-        SettingError: There is no such table or column, or it cannot be read as the view is.
+        SettingError: There is no such table or column, it cannot be read as the view is, or
+            retention has dropped rows that would be compared.
     """
+    _refuse_dropped(connection, topic, since)
     view = f"ods.{table_of(topic)}"
     ours, theirs = _columns(connection, view), _columns(connection, table)
     shared = {name: kind for name, kind in ours.items() if name in theirs}
@@ -196,6 +198,21 @@ def _sides(
         ).format(column, column),
         sql.SQL("coalesce(ours.{}, theirs.{})::text").format(column, column),
     )
+
+
+def _refuse_dropped(connection: psycopg.Connection, topic: str, since: datetime | None) -> None:
+    rows = connection.execute(
+        "select to_char(max(day) + 1, 'YYYY-MM-DD') from landing.dropped where topic = %(topic)s"
+        " having %(since)s::timestamptz is null"
+        " or %(since)s < (max(day) + 1)::timestamp at time zone 'UTC'",
+        {"topic": topic, "since": since},
+    ).fetchall()
+    for (kept_from,) in rows:
+        if kept_from is not None:
+            raise SettingError(
+                f"retention has dropped {topic} before {kept_from} from landing: compare what came "
+                f"later, with --from {kept_from}"
+            )
 
 
 def _differs(name: str) -> sql.Composed:

@@ -108,7 +108,7 @@ class Inspector:
             for row in _current(rows[topic])
             if row.topic_id == ids[topic] and row.landed.last_record is not None
         }
-        cut = cut_logs(self._settings, self._admin, self._ods, last_records)
+        cut = cut_logs(self._settings, self._admin, self._ods, self._lake.store, last_records)
         return [
             log
             for topic in topics
@@ -222,7 +222,9 @@ class Inspector:
             return log.log.start
         start, end = log.log
         end = min(end, log.landed.next_offset)
-        return parting(self._settings, self._admin, self._ods, log.where, start, end)
+        return parting(
+            self._settings, self._admin, self._ods, self._lake.store, log.where, start, end
+        )
 
 
 def _current(rows: Sequence[Row]) -> list[Row]:

@@ -41,7 +41,7 @@ from streaming.opening import level, settle
 from streaming.records import Headers, PartitionId, Records, Slice
 from streaming.settings import KafkaSettings, LandingSettings
 from streaming.sinks.lake import LakePartition, LakeSink
-from streaming.sinks.ods import OdsSink
+from streaming.sinks.ods import InLake, OdsSink
 from streaming.sinks.ods_rows import Packed
 from streaming.stage import Result, Stage
 
@@ -325,6 +325,8 @@ class _Session:
         landed = self._ods_stage.submit(lambda: None)
         self._await(landed, deadline)
         self._await(self._lake_stage.submit(close), deadline)
+        noted = self._ods_stage.submit(lambda: None)
+        self._await(noted, deadline)
         self._commit(partitions, wait=True)
 
     def _await(self, future: Future[Result], deadline: float) -> Result:
@@ -375,7 +377,7 @@ class _Session:
                 at,
                 at,
                 lake.next_offset,
-                lake.confirmed,
+                landed.lake_claim,
                 last_record=landed.last_record,
                 handed_over=at,
             )
@@ -389,7 +391,9 @@ class _Session:
 
     def _refuse_cut(self, last_records: Mapping[PartitionId, LastRecord | None]) -> None:
         known = {where: last for where, last in last_records.items() if last is not None}
-        for where in cut_logs(self._kafka_settings, self._admin, self._ods, known):
+        for where in cut_logs(
+            self._kafka_settings, self._admin, self._ods, self._lake.store, known
+        ):
             raise FatalError(
                 f"the log of {where} was cut and has grown since: it does not have the last record "
                 f"that we have read. {kafka.CUT}: `fleetpulse epochs begin {where.topic}`"
@@ -557,13 +561,14 @@ class _Session:
 
     def _publish(self) -> None:
         """Tells the others how far the lake has got."""
-        claims: dict[PartitionId, int] = {}
+        proven: dict[PartitionId, InLake] = {}
         for where, (partition, lake) in self._in_lake.items():
             partition.lake_next = lake.next_offset
             if lake.confirmed is not None and lake.confirmed != partition.lake_claim:
-                partition.lake_claim = claims[where] = lake.confirmed
-        if claims:
-            self._ods_stage.submit(lambda: self._ods.note_lake(claims))
+                partition.lake_claim = lake.confirmed
+                proven[where] = InLake(lake.confirmed, lake.next_offset)
+        if proven:
+            self._ods_stage.submit(lambda: self._ods.note_lake(proven))
 
     # 5. Commit a hint -----------------------------------------------------------------------------
 

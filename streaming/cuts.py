@@ -10,7 +10,9 @@ from confluent_kafka.admin import AdminClient
 from streaming import kafka
 from streaming.errors import OutageError
 from streaming.kafka import Where
+from streaming.landed import landed_records
 from streaming.log_reader import record_of
+from streaming.object_store import ObjectStore
 from streaming.records import PartitionId, Record, same
 from streaming.settings import KafkaSettings
 from streaming.sinks.ods import OdsSink
@@ -25,6 +27,7 @@ def cut_logs(
     settings: KafkaSettings,
     admin: AdminClient,
     ods: OdsSink,
+    store: ObjectStore,
     last_records: Mapping[PartitionId, LastRecord],
 ) -> set[PartitionId]:
     """Returns the partitions whose broker does not have the last record that we have read.
@@ -38,6 +41,7 @@ def cut_logs(
         settings: The broker.
         admin: A client for questions.
         ods: The ODS.
+        store: The lake, which has what retention has dropped.
         last_records: Offset and leader epoch of the last record.
 
     Raises:
@@ -54,7 +58,7 @@ def cut_logs(
     ):
         if offset >= starts[place]:
             begins.append(ck.TopicPartition(*place, offset, leader_epoch=leader_epoch))
-            record = ods.read_one(partition, offset)
+            record = next(landed_records(ods, store, partition, offset, offset + 1), None)
             ours[place] = _Ours(partition, offset, leader_epoch, record)
     if not begins:
         return set()

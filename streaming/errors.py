@@ -3,6 +3,7 @@
 StreamingError
 ├── SettingError         a setting is missing or unsafe: change it
 ├── FatalError           going on would lose or double records: a person decides
+│   └── DroppedError     retention has dropped the rows: the lake has them
 ├── FencedError          another consumer has moved the offsets: read them, go on from there
 ├── QuarantineError      a quarantined record cannot be treated so: the message says why
 ├── ReferenceFileError   a reference file breaks its contract: correct the line it names
@@ -22,6 +23,10 @@ class SettingError(StreamingError):
 
 class FatalError(StreamingError):
     """Going on would lose or double records. The message says what a person can do."""
+
+
+class DroppedError(FatalError):
+    """Retention has dropped rows that somebody asks the ODS for."""
 
 
 class FencedError(StreamingError):

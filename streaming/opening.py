@@ -14,7 +14,7 @@ from streaming.errors import FatalError
 from streaming.lake_reader import LakeReader
 from streaming.records import PartitionId
 from streaming.sinks.lake import LakePartition, LakeSink
-from streaming.sinks.ods import Landed, OdsSink
+from streaming.sinks.ods import InLake, Landed, OdsSink
 
 _END = 2**63 - 1
 """Beyond every offset."""
@@ -111,4 +111,7 @@ def _complete(ods: OdsSink, lake: LakeSink, begun: Epoch, limit: int) -> None:
         start = lake.start(where)
         if number in ids or start is not None:
             topic_id = ids.get(number) or next(iter(ids.values()))
-            level(ods, lake, where, topic_id, start or 0, limit).lake.land(all_of_it=True)
+            whole = level(ods, lake, where, topic_id, start or 0, limit).lake
+            whole.land(all_of_it=True)
+            if whole.confirmed is not None:
+                ods.note_lake({where: InLake(whole.confirmed, whole.next_offset)})

@@ -2,7 +2,9 @@
 
 from confluent_kafka.admin import AdminClient
 
+from streaming.landed import landed_records
 from streaming.log_reader import LogReader, record_of
+from streaming.object_store import ObjectStore
 from streaming.records import PartitionId, Record, same
 from streaming.settings import KafkaSettings
 from streaming.sinks.ods import OdsSink
@@ -15,6 +17,7 @@ def parting(
     settings: KafkaSettings,
     admin: AdminClient,
     ods: OdsSink,
+    store: ObjectStore,
     where: PartitionId,
     start: int,
     end: int,
@@ -29,6 +32,7 @@ def parting(
         settings: The broker.
         admin: A client for questions.
         ods: The ODS.
+        store: The lake, which has what retention has dropped.
         where: The partition, in the newest epoch.
         start: Where the log begins.
         end: Where it ends, or what has landed of it: the smaller.
@@ -40,7 +44,7 @@ def parting(
         place = (where.topic, where.partition)
         with LogReader(settings, admin, place, high, record_of) as log:
             theirs = log.read(low, high)
-        ours = _landed(ods, where, low, high)
+        ours = _landed(ods, store, where, low, high)
         others = [each.offset for each in theirs if not _is_same(each, ours.get(each.offset))]
         if others:
             first = others[0]
@@ -50,7 +54,9 @@ def parting(
     return first
 
 
-def _landed(ods: OdsSink, where: PartitionId, low: int, high: int) -> dict[int, Record]:
+def _landed(
+    ods: OdsSink, store: ObjectStore, where: PartitionId, low: int, high: int
+) -> dict[int, Record]:
     """Returns by offset what has landed; where epochs overlap, the later one counts."""
     ours: dict[int, Record] = {}
     rows = [row for row in ods.partitions(where.topic) if row.where.partition == where.partition]
@@ -58,9 +64,7 @@ def _landed(ods: OdsSink, where: PartitionId, low: int, high: int) -> dict[int, 
         if row.topic_id == rows[-1].topic_id:
             ours = {offset: ours[offset] for offset in ours if offset < row.landed.start_offset}
             end = min(high, row.landed.next_offset)
-            ours |= {
-                each.offset: each for each in ods.read(row.where, low, end, high - low).records
-            }
+            ours |= {each.offset: each for each in landed_records(ods, store, row.where, low, end)}
     return ours
 
 

@@ -21,7 +21,7 @@ from streaming.lake_reader import LakeReader
 from streaming.object_store import ObjectStore
 from streaming.records import PartitionId, Slice
 from streaming.sinks.lake import read_claim
-from streaming.sinks.ods import OdsSink
+from streaming.sinks.ods import InLake, OdsSink
 from streaming.sinks.ods_rows import LANDING, QUARANTINE, Packed, pack
 
 EARLIER_EPOCH = "of an earlier epoch"
@@ -100,7 +100,7 @@ def into_ods(
         raise FatalError(
             f"the lake has lost the object of {where} at offset {position}: restore it"
         )
-    sink.note_lake({where: wanted.last})
+    sink.note_lake({where: InLake(wanted.last, wanted.end)})
 
 
 def into_table(

@@ -138,6 +138,7 @@ class LandingSettings(_Section):
     metrics_host: str = "127.0.0.1"
     dead_letters: bool = False
     poison_rate: Annotated[float, Field(gt=0, le=1)] = 0.05
+    keep_days: Annotated[int, Field(ge=7, le=3_650)] | None = None
 
     @property
     def unread_bytes(self) -> int:

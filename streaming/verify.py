@@ -3,6 +3,7 @@
 A sink answers for the offsets from its start to its own next offset: one that Kafka has there and
 the sink has not is a gap, one that it has twice is a double, one that Kafka has not is foreign.
 What lies beyond the sink's next offset has not landed yet: it is behind, which is no fault.
+What retention has dropped from the ODS counts as there, offset by offset, in one copy: the lake.
 Where Kafka cannot say, the two sinks answer to each other: below the log's start, in an epoch that
 has ended, and for what a compacted topic has not got any more.
 
@@ -45,16 +46,24 @@ class Copy:
 
     next_offset: int
     records: int = 0
+    dropped: int = 0
     missing: int = 0
     doubled: int = 0
     foreign: int = 0
     altered: int = 0
     examples: list[str] = field(default_factory=list)
 
-    def compare(self, truth: Mapping[int, Fingerprint | None], found: Sequence[Told]) -> None:
+    def compare(
+        self,
+        truth: Mapping[int, Fingerprint | None],
+        found: Sequence[Told],
+        dropped: Sequence[int] = (),
+    ) -> None:
         """Counts what differs from the truth in one range of offsets."""
         counts = Counter(offset for offset, _ in found)
         self.records += len(counts)
+        self.dropped += len(dropped)
+        counts.update(dropped)
         faults = {
             "missing": truth.keys() - counts.keys(),
             "doubled": {offset for offset, times in counts.items() if times > 1},
@@ -252,42 +261,51 @@ def _compare(
     for low in range(start, max(end, ods_next, lake_next), CHUNK):
         high = low + CHUNK
         in_kafka = [] if log is None else log.read(low, high)
-        in_ods = _in_ods(copies, where, low, min(high, ods_next))
+        in_ods, dropped = _in_ods(copies, where, low, min(high, ods_next))
         in_lake = lake.read(low, high)
         result.kafka_records += len(in_kafka)
         # Where Kafka cannot say: what either sink has, the other must have.
-        truth = {at: told for at, told in (*in_lake, *in_ods) if at < silent_below}
+        were_there = ((at, None) for at in dropped)
+        truth = {at: told for at, told in (*were_there, *in_lake, *in_ods) if at < silent_below}
         truth |= dict(in_kafka)
-        for copy, found in ((result.ods, in_ods), (result.lake, in_lake)):
-            copy.compare({at: truth[at] for at in truth if at < copy.next_offset}, found)
+        for copy, found, gone in ((result.ods, in_ods, dropped), (result.lake, in_lake, [])):
+            copy.compare({at: truth[at] for at in truth if at < copy.next_offset}, found, gone)
     result.ods.add_foreign(_rows_out_of_range(copies.connection, where), "row out of range at")
     result.lake.add_foreign(lake.unclaimed(copies.objects), "unclaimed")
     result.lake.examples += [f"absent {name}" for name in lake.absent]
     return result
 
 
-def _in_ods(copies: _Copies, where: PartitionId, low: int, high: int) -> list[Told]:
+def _in_ods(
+    copies: _Copies, where: PartitionId, low: int, high: int
+) -> tuple[list[Told], list[int]]:
+    """Returns what the ODS has in a range, and the offsets that retention has dropped there."""
     prints: dict[int, Fingerprint] = {}
     if copies.deep:
         prints = dict(fingerprints.in_ods(copies.connection, where, low, high))
-    return [
-        (offset, prints.get(offset)) for offset in _ods_offsets(copies.connection, where, low, high)
-    ]
+    there, dropped = _ods_offsets(copies.connection, where, low, high)
+    return [(offset, prints.get(offset)) for offset in there], dropped
 
 
 def _ods_offsets(
     connection: psycopg.Connection, where: PartitionId, low: int, high: int
-) -> list[int]:
+) -> tuple[list[int], list[int]]:
+    # One statement, so one moment: a row is there or dropped, whatever retention does meanwhile.
     query = sql.SQL(
-        'select "offset" from landing.{table} where epoch = %(epoch)s'
+        'select "offset", false from landing.{table} where epoch = %(epoch)s'
         ' and "partition" = %(partition)s and "offset" >= %(low)s and "offset" < %(high)s'
-        ' union all select "offset" from landing.quarantine where topic = %(topic)s'
+        ' union all select "offset", false from landing.quarantine where topic = %(topic)s'
         ' and epoch = %(epoch)s and "partition" = %(partition)s'
         ' and "offset" >= %(low)s and "offset" < %(high)s'
-        " and state <> 'redriven'"  # it is in landing
+        " and state <> 'redriven'"  # it is in landing, or was
+        " union all select generate_series(lower(run), upper(run) - 1), true"
+        "  from landing.dropped as gone, unnest(gone.offsets"
+        "   * int8multirange(int8range(%(low)s, greatest(%(low)s, %(high)s)))) as run"
+        '  where topic = %(topic)s and epoch = %(epoch)s and "partition" = %(partition)s'
+        "  and first_offset < %(high)s and next_offset > %(low)s"
     ).format(table=sql.Identifier(table_of(where.topic)))
     rows = connection.execute(query, {**where._asdict(), "low": low, "high": high}).fetchall()
-    return [offset for (offset,) in rows]
+    return [at for at, gone in rows if not gone], [at for at, gone in rows if gone]
 
 
 def _rows_out_of_range(connection: psycopg.Connection, where: PartitionId) -> list[int]:
@@ -359,6 +377,7 @@ def total(comparisons: Iterable[Comparison]) -> Counter[str]:
         sums["produced"] += each.kafka_records
         sums["landed"] += each.ods.records
         sums["lake"] += each.lake.records
+        sums["dropped"] += each.ods.dropped
         sums["behind"] += each.behind
         for copy in (each.ods, each.lake):
             sums["missing"] += copy.missing

@@ -13,7 +13,7 @@ halving and goes to quarantine with the database's words; a failing database is 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from typing import NamedTuple
+from typing import LiteralString, NamedTuple
 
 import psycopg
 from psycopg import sql
@@ -22,7 +22,7 @@ from streaming import pgcopy
 from streaming.database import Database, words
 from streaming.decoding import Reason, Rejected, kafka_time, moment
 from streaming.epochs import Epoch
-from streaming.errors import FatalError, FencedError
+from streaming.errors import DroppedError, FatalError, FencedError
 from streaming.records import PartitionId, Record, Records, Slice
 from streaming.sinks import epoch_rows
 from streaming.sinks.ods_rows import (
@@ -35,7 +35,7 @@ from streaming.sinks.ods_rows import (
 )
 
 _DAY_MS = 86_400_000
-_DAYS_BEHIND, _DAYS_AHEAD = 400, 1
+DAYS_BEHIND, _DAYS_AHEAD = 400, 1
 """Days around today that get a partition of their own; others go to the default partition."""
 
 
@@ -48,6 +48,13 @@ class Landed:
     lake_claim: int | None
     last_record: tuple[int, int] | None
     """Offset and leader epoch of the last record that was read from Kafka."""
+
+
+class InLake(NamedTuple):
+    """The start of the newest claim known to be complete, and the offset below which all are."""
+
+    claim: int
+    next_offset: int
 
 
 class Row(NamedTuple):
@@ -183,13 +190,14 @@ class OdsSink:
             _move(connection, packed, now)
         return len(rejected)
 
-    def note_lake(self, claims: dict[PartitionId, int]) -> None:
-        """Remembers complete claims: where recovery begins to read the lake's chain."""
+    def note_lake(self, proven: Mapping[PartitionId, InLake]) -> None:
+        """Remembers complete claims: where recovery begins to read, what retention may drop."""
         with self._transaction() as connection, connection.cursor() as cursor:
             cursor.executemany(
-                "update landing.offsets set lake_claim = greatest(lake_claim, %s)"
+                "update landing.offsets set lake_claim = greatest(lake_claim, %s),"
+                " lake_next = greatest(lake_next, %s)"
                 ' where topic = %s and epoch = %s and "partition" = %s',
-                [(start, *partition) for partition, start in sorted(claims.items())],
+                [(*in_lake, *partition) for partition, in_lake in sorted(proven.items())],
             )
 
     def read(self, partition: PartitionId, start: int, end: int, limit: int) -> Slice:
@@ -202,6 +210,9 @@ class OdsSink:
             start: The first offset.
             end: All that is below has landed.
             limit: At most so many records; then the slice ends before `end`.
+
+        Raises:
+            DroppedError: Retention has dropped some of it.
         """
         query = sql.SQL(
             'select "offset", kafka_ms, kafka_ts_type, key, headers, payload from ('
@@ -218,16 +229,20 @@ class OdsSink:
         bounds = {**partition._asdict(), "start": start, "end": end, "limit": limit}
         with self._transaction() as connection:
             rows = connection.execute(query, bounds).fetchall()
+            # After the rows: what is dropped between the two is refused, never left out.
+            [(dropped,)] = connection.execute(_DROPPED, bounds).fetchall()
+        if dropped:
+            raise DroppedError(
+                f"retention has dropped offsets of {partition} in {start} to {end - 1} from "
+                f"landing, since the lake had them up to {dropped}: restore the lake, or point "
+                "FLEETPULSE_LAKE__URL at the one that this ODS was landed with"
+            )
         records = Records.of(
             Record(offset, timestamp, kind, key, read_headers(headers), payload)
             for offset, timestamp, kind, key, headers, payload in rows
         )
         stop = records.offsets[-1] + 1 if len(records) == limit else max(start, end)
         return Slice(partition, start, stop, records)
-
-    def read_one(self, partition: PartitionId, offset: int) -> Record | None:
-        """Returns one record as it was, or None where it has not landed."""
-        return next(iter(self.read(partition, offset, offset + 1, 1).records), None)
 
     def close(self) -> None:
         """Ends the connection."""
@@ -258,7 +273,7 @@ class OdsSink:
         return []
 
     def _ensure_days(self, slices: Sequence[Slice], today: date) -> None:
-        first, last = today - timedelta(_DAYS_BEHIND), today + timedelta(_DAYS_AHEAD)
+        first, last = today - timedelta(DAYS_BEHIND), today + timedelta(_DAYS_AHEAD)
         days = {
             (each.partition.topic, day) for each in slices for day in _days(each.records.timestamps)
         }
@@ -268,6 +283,13 @@ class OdsSink:
                 with self._transaction() as connection:
                     connection.execute("select landing.ensure_day(%s, %s)", [table_of(topic), day])
                 self._days.add((topic, number))
+
+
+_DROPPED: LiteralString = (
+    "select max(next_offset) from landing.dropped where topic = %(topic)s and epoch = %(epoch)s"
+    ' and "partition" = %(partition)s and first_offset < %(end)s and next_offset > %(start)s'
+    " and offsets && int8range(%(start)s, greatest(%(start)s, %(end)s))"
+)
 
 
 def _days(timestamps: list[int]) -> set[int]:

@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -30,7 +30,7 @@ from streaming.records import PartitionId, Slice
 from streaming.settings import LandingSettings
 from streaming.sinks import ods
 from streaming.sinks.lake import LakePartition, LakeSink
-from streaming.sinks.ods import Landed, OdsSink
+from streaming.sinks.ods import InLake, Landed, OdsSink
 from streaming.sinks.ods_rows import Packed
 from tests.chaos.steps import Order
 from tests.integration.landing.process import Process
@@ -109,9 +109,9 @@ class DoomedOds(OdsSink):
         with self._fate.around("recovery: before reading", "recovery: after reading"):
             return super().read(partition, start, end, limit)
 
-    def note_lake(self, claims: dict[PartitionId, int]) -> None:
+    def note_lake(self, proven: Mapping[PartitionId, InLake]) -> None:
         with self._fate.around("before the lake's note", "after the lake's note"):
-            super().note_lake(claims)
+            super().note_lake(proven)
 
 
 class DoomedLake(LakeSink):
