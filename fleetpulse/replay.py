@@ -2,6 +2,7 @@
 
 import json
 from contextlib import closing
+from datetime import UTC, datetime
 from typing import Annotated
 
 import psycopg
@@ -16,6 +17,7 @@ from streaming import replay as core
 from streaming.database import Database
 from streaming.object_store import ObjectStore, open_store
 from streaming.replay import EARLIER_EPOCH, Range
+from streaming.retention import kept_from
 from streaming.settings import OdsSettings
 from streaming.sinks.ods import OdsSink
 
@@ -37,7 +39,8 @@ def replay(
 
     Killed, it goes on where it was when it is called again; a consumer may go on where it ends.
     With --from or --to an ODS gets whole files of the lake, by the hours of their greatest Kafka
-    timestamps; a table gets exactly the records in the range.
+    timestamps; a table gets exactly the records in the range. Where FLEETPULSE_LANDING__KEEP_DAYS
+    is set, an ODS gets what it would keep, unless --from or --to asks for something else.
     """
     tree = settings.load()
     store = open_store(settings.require(tree.lake, "lake"))
@@ -48,8 +51,15 @@ def replay(
         if into is None:
             kafka_settings = settings.require(tree.kafka, "kafka")
             topic_id = kafka.topic_ids(kafka_settings, [topic])[topic]
-            ranges = core.ranges(store, topic, begins, ends)
-            records = _into_ods(store, ods, ranges, topic_id, progress)
+            keep_days = tree.landing.keep_days
+            with closing(OdsSink(ods.url("consumer"))) as sink:
+                if begins is None and ends is None and keep_days is not None:
+                    kept = kept_from(keep_days, datetime.now(UTC))
+                    typer.echo(f"what landing keeps: from {kept:%Y-%m-%d} on", err=True)
+                    ranges = core.kept_ranges(store, sink, topic, kept)
+                else:
+                    ranges = core.ranges(store, topic, begins, ends)
+                records = _into_ods(store, sink, ranges, topic_id, progress)
             redriven = _redrive_again(store, ods, topic, progress)
         else:
             database, _, table = into.partition(".")
@@ -70,22 +80,18 @@ def replay(
 
 
 def _into_ods(
-    store: ObjectStore, ods: OdsSettings, ranges: list[Range], topic_id: str, progress: Progress
+    store: ObjectStore, sink: OdsSink, ranges: list[Range], topic_id: str, progress: Progress
 ) -> int:
     """Lands ranges; returns how many records."""
     total = sum(each.end - each.start for each in ranges)
     task = progress.add_task("landing offsets", total=total)
     newest = max((each.partition.epoch for each in ranges), default=0)
-    sink = OdsSink(ods.url("consumer"))
     records = 0
-    try:
-        for each in ranges:
-            known = topic_id if each.partition.epoch == newest else EARLIER_EPOCH
-            for offsets, landed in core.into_ods(store, sink, each, known):
-                records += landed
-                progress.advance(task, offsets)
-    finally:
-        sink.close()
+    for each in ranges:
+        known = topic_id if each.partition.epoch == newest else EARLIER_EPOCH
+        for offsets, landed in core.into_ods(store, sink, each, known):
+            records += landed
+            progress.advance(task, offsets)
     return records
 
 

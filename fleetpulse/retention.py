@@ -1,7 +1,7 @@
 """`fleetpulse retention`: days of landing that are older than what is kept."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ from fleetpulse import settings
 from fleetpulse.options import Topics, user
 from fleetpulse.settings import Settings
 from streaming import retention as core
-from streaming.errors import SettingError
+from streaming.contracts import CONTRACTS
 from streaming.object_store import open_store
 from streaming.retention import Day, State
 
@@ -36,9 +36,9 @@ def list_(topic: Topics = None, as_json: AsJson = False) -> None:
     """
     tree = settings.load()
     now = datetime.now(UTC)
-    before = _kept_from(tree, now)
+    before = core.kept_from(tree.landing.keep_days, now)
     with _connect(tree) as connection:
-        _show(core.due(connection, topic or tree.landing.topics, before, now), as_json)
+        _show(core.due(connection, _topics(topic, tree), before, now), as_json)
 
 
 @app.command()
@@ -54,19 +54,17 @@ def drop(
     """
     tree = settings.load()
     now = datetime.now(UTC)
-    before = _kept_from(tree, now)
+    before = core.kept_from(tree.landing.keep_days, now)
     store = open_store(settings.require(tree.lake, "lake"))
     with _connect(tree) as connection:
-        topics = topic or tree.landing.topics
+        topics = _topics(topic, tree)
         _show(core.drop_due(connection, store, topics, before, now, by or user()), as_json)
 
 
-def _kept_from(tree: Settings, now: datetime) -> datetime:
-    if tree.landing.keep_days is None:
-        raise SettingError(
-            "FLEETPULSE_LANDING__KEEP_DAYS is not set, so landing keeps all: set how many days"
-        )
-    return core.kept_from(tree.landing.keep_days, now)
+def _topics(topic: list[str] | None, tree: Settings) -> Sequence[str]:
+    if unknown := [each for each in topic or () if each not in CONTRACTS]:
+        raise typer.BadParameter(f"{unknown[0]} is none of {', '.join(CONTRACTS)}")
+    return topic or tree.landing.topics
 
 
 @contextmanager

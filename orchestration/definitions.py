@@ -6,8 +6,8 @@ from assets import insights, lake, landed, reference, tickets
 from fleetpulse import settings
 from orchestration.checks import CHECKS
 from orchestration.housekeeping import Retention
-from orchestration.jobs import ASSET_JOBS, housekeeping
-from orchestration.resources import Dbt, Kafka, Lake, Ods, ServiceNow
+from orchestration.jobs import ASSET_JOBS, housekeeping, retention
+from orchestration.resources import Dbt, Kafka, Lake, Landing, Ods, ServiceNow
 from orchestration.schedules import SCHEDULES
 from orchestration.sensors import SENSORS
 from streaming.settings import InsightsSettings, LandingSettings
@@ -28,6 +28,12 @@ def _kafka() -> Kafka:
 
 def _landing_settings() -> LandingSettings:
     return settings.load().landing
+
+
+def _landing() -> Landing:
+    tree = settings.load()
+    ods, lake_settings = settings.require(tree.ods, "ods"), settings.require(tree.lake, "lake")
+    return Landing(ods, lake_settings, tree.landing)
 
 
 def _lake() -> Lake:
@@ -54,6 +60,7 @@ _RESOURCES = {
     "kafka": _kafka,
     "landing_settings": _landing_settings,
     "lake": _lake,
+    "landing": _landing,
     "ods": _ods,
     "retention": _retention,
     "servicenow": _servicenow,
@@ -70,7 +77,7 @@ defs = dg.Definitions(
         tickets.tickets,
     ],
     asset_checks=CHECKS,
-    jobs=[*ASSET_JOBS, housekeeping],
+    jobs=[*ASSET_JOBS, housekeeping, retention],
     schedules=SCHEDULES,
     sensors=SENSORS,
     resources={

@@ -6,6 +6,7 @@ from assets.insights import insights, marts
 from assets.lake import compacted
 from assets.tickets import tickets
 from orchestration.housekeeping import remove_what_is_old
+from orchestration.retention import drop_old_days
 
 # A run that hangs, or whose worker vanished, is ended after so long, and the next may begin.
 _LIMIT = {"dagster/max_runtime": "1800"}
@@ -47,6 +48,12 @@ compaction = dg.define_asset_job(
 def housekeeping() -> None:
     """Keeps a platform that runs every few seconds from filling its own database."""
     remove_what_is_old()
+
+
+@dg.job(description="Drops the days of landing that are older than we keep it.", tags=_LIMIT)
+def retention() -> None:
+    """What is dropped stays in the lake."""
+    drop_old_days()
 
 
 ASSET_JOBS = [insights_batch, tickets_only, marts_job, dbt_checks, compaction]

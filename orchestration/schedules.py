@@ -7,6 +7,7 @@ from orchestration import jobs
 from orchestration.resources import Ods
 from orchestration.runs import is_active
 from streaming import batches
+from streaming.settings import LandingSettings
 
 _RUNNING = dg.DefaultScheduleStatus.RUNNING
 
@@ -29,6 +30,20 @@ def _once_a_batch_is_done(job: UnresolvedAssetJobDefinition, cron: str) -> dg.Sc
     return evaluate
 
 
+@dg.schedule(
+    name="retention_schedule",
+    job=jobs.retention,
+    cron_schedule="40 3 * * *",
+    default_status=_RUNNING,
+)
+def _retention(
+    landing_settings: dg.ResourceParam[LandingSettings],
+) -> dg.RunRequest | dg.SkipReason:
+    if landing_settings.keep_days is None:
+        return dg.SkipReason("FLEETPULSE_LANDING__KEEP_DAYS is not set: landing keeps all")
+    return dg.RunRequest()
+
+
 SCHEDULES = [
     dg.build_schedule_from_partitioned_job(
         jobs.compaction,
@@ -44,4 +59,5 @@ SCHEDULES = [
         cron_schedule="17 * * * *",
         default_status=_RUNNING,
     ),
+    _retention,
 ]

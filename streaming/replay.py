@@ -6,7 +6,7 @@ ODS has already are not touched.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import psycopg
@@ -63,6 +63,27 @@ def ranges(
         if claim is None:
             raise FatalError(f"no claim names the lake's file of {partition} from {max(of)} on")
         found.append(Range(partition, min(of), claim.next, claim.start))
+    return found
+
+
+def kept_ranges(store: ObjectStore, sink: OdsSink, topic: str, since: datetime) -> list[Range]:
+    """Returns what there is to land in an ODS that does not keep what is older.
+
+    Of a partition that has nothing newer just its end, where a consumer goes on: else it would
+    begin with all that the lake has. A partition that the ODS has begun to land goes on there.
+
+    Args:
+        store: The lake.
+        sink: The ODS.
+        topic: The topic.
+        since: As in `ranges`.
+    """
+    recent = {each.partition: each.start for each in ranges(store, topic, since)}
+    begun = {row.where: row.landed.start_offset for row in sink.partitions(topic)}
+    found = []
+    for each in ranges(store, topic):
+        start = recent.get(each.partition, each.end)
+        found.append(replace(each, start=min(start, begun.get(each.partition, start))))
     return found
 
 

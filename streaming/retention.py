@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import psycopg
 
-from streaming.errors import FatalError
+from streaming.errors import FatalError, SettingError
 from streaming.lake_reader import LakeReader
 from streaming.object_store import ObjectStore
 from streaming.records import PartitionId
@@ -70,8 +70,16 @@ class Day:
     why: str = ""
 
 
-def kept_from(keep_days: int, now: datetime) -> datetime:
-    """Returns the beginning (UTC) of the first day that is kept."""
+def kept_from(keep_days: int | None, now: datetime) -> datetime:
+    """Returns the beginning (UTC) of the first day that is kept.
+
+    Raises:
+        SettingError: None: all are.
+    """
+    if keep_days is None:
+        raise SettingError(
+            "FLEETPULSE_LANDING__KEEP_DAYS is not set, so landing keeps all: set how many days"
+        )
     today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     return today - timedelta(keep_days)
 

@@ -7,6 +7,7 @@ when a run or a tick asks, so that importing reads no environment.
 from orchestration.resources.dbt import MANIFEST, PARSED, PROJECT, Dbt, read_manifest
 from orchestration.resources.kafka import Kafka
 from orchestration.resources.lake import Lake
+from orchestration.resources.landing import Landing
 from orchestration.resources.ods import Ods
 from orchestration.resources.servicenow import ServiceNow
 
@@ -17,6 +18,7 @@ __all__ = [
     "Dbt",
     "Kafka",
     "Lake",
+    "Landing",
     "Ods",
     "ServiceNow",
     "read_manifest",

@@ -96,7 +96,7 @@ def test_every_schedule_and_sensor_is_on(definitions: dg.Definitions) -> None:
     assert on == {
         *("landed_data", "due_intents", "stale_data", "stale_devices", "run_failures"),
         *("marts_schedule", "dbt_checks_schedule", "housekeeping_schedule"),
-        "compaction_schedule",
+        *("compaction_schedule", "retention_schedule"),
     }
     assert len(on) == len([*repository.sensor_defs, *repository.schedule_defs])
 

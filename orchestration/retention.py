@@ -1,0 +1,34 @@
+"""Old days of landing are dropped, and the tables' assets say what was."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from assets.landed import landing_key
+from orchestration.resources import Landing
+from streaming.retention import Day, State
+
+
+@dg.op
+def drop_old_days(context: dg.OpExecutionContext, landing: dg.ResourceParam[Landing]) -> None:
+    """Drops what nobody needs any more; fails where a day is held, once the others are done."""
+    done: list[Day] = []
+    for each in landing.drop_old_days(datetime.now(UTC)):
+        context.log.info(f"{each.topic} {each.day}: {each.records} records {each.state} {each.why}")
+        done.append(each)
+    dropped = [each for each in done if each.state is State.DROPPED]
+    for topic in sorted({each.topic for each in dropped}):
+        of_topic = [each for each in dropped if each.topic == topic]
+        context.log_event(dg.AssetObservation(landing_key(topic), metadata=_told(of_topic)))
+    context.add_output_metadata(_told(dropped))
+    if held := [each for each in done if each.state is State.HELD]:
+        raise dg.Failure("; ".join(f"{each.topic} {each.day}: {each.why}" for each in held))
+
+
+def _told(dropped: Sequence[Day]) -> dict[str, int | str]:
+    return {
+        "days_dropped": ", ".join(sorted({each.day.isoformat() for each in dropped})),
+        "records_dropped": sum(each.records for each in dropped),
+        "bytes_freed": sum(each.freed for each in dropped),
+    }
