@@ -50,7 +50,7 @@ def drop(
     """Drop the days that are older than what is kept, each as soon as nobody needs it any more.
 
     What is dropped stays in the lake, and is noted in landing.dropped. Exit code 1 where a day is
-    held; one that is busy is dropped the next time. It may be killed and repeated.
+    held, or others are busy with it. It may be killed and repeated.
     """
     tree = settings.load()
     now = datetime.now(UTC)
@@ -83,7 +83,7 @@ def _show(days: Iterable[Day], as_json: bool) -> None:
                 typer.echo(json.dumps({**asdict(each), "day": each.day.isoformat()}))
     if not as_json:
         _print(found)
-    if any(each.state is State.HELD for each in found):
+    if any(each.state in (State.HELD, State.BUSY) for each in found):
         raise typer.Exit(1)
 
 

@@ -26,8 +26,18 @@ from streaming.sinks.ods import DAYS_BEHIND
 FAR = 100_000
 """Runs of offsets that are farther apart are read from the lake by themselves."""
 
+TRIES = 3
+"""How often a day is tried: others hold it, or a record has come while it was looked at."""
+
 Run = tuple[int, int]
 """Offsets without a hole: the first, and the one after the last."""
+
+
+_MEANWHILE = (
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.ObjectNotInPrerequisiteState,  # it is held by now
+)
 
 
 class Rows(NamedTuple):
@@ -172,24 +182,23 @@ def _lacking(where: str, counts: Sequence[tuple[PartitionId, int]]) -> Iterator[
 def _drop(
     connection: psycopg.Connection, store: ObjectStore, topic: str, day: date, by: str
 ) -> Day:
-    rows = _survey(connection, topic, day)
-    found = _judge(topic, day, rows)
-    if found.state is State.HELD:
-        return found
-    for each in rows:
-        _find_in_lake(store, each, day)
-    try:
-        [(records, freed)] = connection.execute(
-            "select records, freed from landing.drop_day(%s, %s, %s)", [topic, day, by]
-        )
-    except (
-        psycopg.errors.LockNotAvailable,
-        psycopg.errors.DeadlockDetected,
-        psycopg.errors.ObjectNotInPrerequisiteState,
-    ) as error:
-        why = f"others are at work on it: {error.diag.message_primary}"
-        return Day(topic, day, State.BUSY, found.records, why=why)
-    return Day(topic, day, State.DROPPED, records, freed)
+    why = ""
+    for _ in range(TRIES):
+        rows = _survey(connection, topic, day)
+        found = _judge(topic, day, rows)
+        if found.state is State.HELD:
+            return found
+        for each in rows:
+            _find_in_lake(store, each, day)
+        try:
+            [(records, freed)] = connection.execute(
+                "select records, freed from landing.drop_day(%s, %s, %s)", [topic, day, by]
+            )
+        except _MEANWHILE as error:
+            why = f"others were at work on it: {error.diag.message_primary}"
+        else:
+            return Day(topic, day, State.DROPPED, records, freed)
+    return Day(topic, day, State.BUSY, found.records, why=why)
 
 
 def _find_in_lake(store: ObjectStore, rows: Rows, day: date) -> None:

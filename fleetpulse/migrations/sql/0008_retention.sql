@@ -116,14 +116,21 @@ declare
     child constant regclass := to_regclass(format('landing.%I', name || to_char(of_day, '_YYYYMMDD')));
     before landing.offsets[];
     redriven bigint;
+    redriven_now bigint;
     day landing.day_rows[];
     came boolean;
     deleted bigint;
 begin
+    if current_setting('transaction_isolation') <> 'read committed' then
+        raise exception 'landing.drop_day must see what is committed meanwhile: call it in read committed'
+            using errcode = 'invalid_transaction_state';
+    end if;
     perform pg_advisory_xact_lock(hashtext('landing.drop_day.' || name));
-    -- Before the day is looked at: what lands after this has a larger offset, or number.
+    -- Before the day is looked at: what lands after this lies beyond, or is one more redrive.
     before := array(select o from landing.offsets o where o.topic = of_topic);
-    select last into redriven from landing.redrives;
+    if child is not null then
+        execute format('select count(*) from %s where redrive is not null', child) into redriven;
+    end if;
     day := array(select s from landing.survey_day(of_topic, of_day) s);
     if exists (select from unnest(day) as d where d.not_in_lake > 0 or d.not_in_insights > 0) then
         raise exception 'the lake or the insights do not have all of % on %', of_topic, of_day
@@ -153,10 +160,10 @@ begin
         'select exists (select from landing.offsets o'
         ' left join unnest($1) as b on b.epoch = o.epoch and b."partition" = o."partition"'
         ' cross join lateral (select from %1$s r where r.epoch = o.epoch and r."partition" = o."partition"'
-        '  and r."offset" >= coalesce(b.next_offset, 0) limit 1) as late where o.topic = $2)'
-        ' or exists (select from %1$s where redrive > $3)', child)
-        into came using before, of_topic, redriven;
-    if came then
+        '  and r."offset" >= coalesce(b.next_offset, 0) limit 1) as late where o.topic = $2),'
+        ' (select count(*) from %1$s where redrive is not null)', child)
+        into came, redriven_now using before, of_topic;
+    if came or redriven_now <> redriven then
         raise exception 'a record of % on % has come meanwhile', of_topic, of_day using errcode = 'lock_not_available';
     end if;
     freed := pg_total_relation_size(child);

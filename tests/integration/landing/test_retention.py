@@ -84,6 +84,32 @@ def test_a_day_is_dropped_when_lake_and_insights_have_it_and_is_not_lost(landed:
     assert f"ODS: missing {min(lost)[0]}" in words
 
 
+def test_a_row_that_was_lost_before_its_day_was_dropped_is_missing_and_one_too_many_doubled(
+    landed: Scene,
+) -> None:
+    finish_batch(landed)
+    with landed.connect() as connection:
+        [(lost, other)] = connection.execute(
+            'select min("offset"), max("offset") from landing.alerts_raw'
+            ' where "partition" = 0 and kafka_ts < %s',
+            [OLD + timedelta(seconds=1)],
+        ).fetchall()
+        connection.execute(
+            'delete from landing.alerts_raw where "partition" = 0 and "offset" = %s', [lost]
+        )
+        assert drop(landed) == [("dropped", "")]
+        connection.execute(
+            'insert into landing.alerts_raw (epoch, "partition", "offset", kafka_ts,'
+            " kafka_ts_type) values (0, 0, %s, %s, 1)",
+            [other, OLD],
+        )
+
+    code, words = landed.call("verify")
+
+    assert code == 1
+    assert f"ODS: missing {lost}, doubled {other}\n" in words
+
+
 def test_what_the_lake_has_lost_is_not_dropped(landed: Scene) -> None:
     finish_batch(landed)
     before = landed.in_ods()
@@ -133,32 +159,40 @@ def test_a_late_record_of_a_day_that_was_dropped_lands_and_goes_the_next_time(
         assert rows.fetchall() == [(DAY, f"{{[{number},{number + 1})}}") for number in range(3)]
 
 
-def test_a_record_that_lands_while_its_day_is_dropped_is_kept(scene: Scene) -> None:
+@pytest.mark.parametrize("redriven", [False, True])
+def test_a_record_that_lands_while_its_day_is_dropped_is_kept(scene: Scene, redriven: bool) -> None:
     with ods_of(scene) as ods, ThreadPoolExecutor(1) as pool:
         ods.open(WHERE, "id", 0)
         land(ods, 0)
-        prove(scene, 1)
+        land(ods, 1, b'{"broken')
+        prove(scene, 2)
+        late = 1 if redriven else 2
         with scene.connect("consumer") as landing, landing.transaction():
             landing.execute(
                 'insert into landing.alerts_raw (epoch, "partition", "offset", kafka_ts,'
-                " kafka_ts_type) values (0, 0, 1, %s, 1)",
-                [OLD],
+                " kafka_ts_type, redrive) values (0, 0, %s, %s, 1, %s)",
+                [late, OLD, 1 if redriven else None],
             )
-            landing.execute("update landing.offsets set next_offset = 2")
+            landing.execute("update landing.offsets set next_offset = 3")
             dropping = pool.submit(drop_in_database, scene)
             scene.wait_for(lambda: waits_for_a_lock(landing))
         with pytest.raises(psycopg.errors.LockNotAvailable, match="has come meanwhile"):
             dropping.result(20)
-        assert offsets_in_landing(scene) == [0, 1]
+        assert offsets_in_landing(scene) == [0, late]
 
-        prove(scene, 2)
+
+def test_a_record_that_waits_until_its_day_is_dropped_lands(scene: Scene) -> None:
+    with ods_of(scene) as ods, ThreadPoolExecutor(1) as pool:
+        ods.open(WHERE, "id", 0)
+        land(ods, 0)
+        prove(scene, 1)
         with scene.connect("orchestrator") as dropper:
             with dropper.transaction():
-                assert drop_day(dropper) == 2
-                landing_2 = pool.submit(land, ods, 2)
+                assert drop_day(dropper) == 1
+                landing = pool.submit(land, ods, 1)
                 scene.wait_for(lambda: waits_for_a_lock(dropper))
-            landing_2.result(20)
-    assert offsets_in_landing(scene) == [2]
+            landing.result(20)
+    assert offsets_in_landing(scene) == [1]
 
 
 def test_nobody_drops_by_the_way_what_the_lake_does_not_have(scene: Scene) -> None:
@@ -179,6 +213,13 @@ def test_nobody_drops_by_the_way_what_the_lake_does_not_have(scene: Scene) -> No
             pytest.raises(psycopg.errors.InsufficientPrivilege),
         ):
             connection.execute(statement)
+    with scene.connect("orchestrator") as connection:
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        with (
+            pytest.raises(psycopg.errors.InvalidTransactionState),
+            connection.transaction(),  # in which nobody sees what lands meanwhile
+        ):
+            drop_day(connection)
     assert offsets_in_landing(scene) == [0]
 
 

@@ -123,6 +123,21 @@ def test_what_cannot_be_compared_is_said(
         against(ods, table, **options)
 
 
+def test_what_retention_has_dropped_is_not_compared(
+    ods: OdsSettings, nifi: psycopg.Connection
+) -> None:
+    nifi.execute(
+        'insert into landing.dropped (topic, day, epoch, "partition", records, offsets, dropped_by)'
+        " values ('heartbeat.raw', '2026-11-22', 0, 0, 1, '{[0,1)}', 'Ada')"
+    )
+
+    for since in (None, datetime.fromisoformat("2026-11-22T23:59:00Z")):
+        with pytest.raises(SettingError, match="compare what came later, with --from 2026-11-23"):
+            against(ods, since=since)
+
+    assert against(ods, since=datetime.fromisoformat("2026-11-23T00:00:00Z")).equal
+
+
 def test_the_command_shows_the_differences_and_fails(
     ods: OdsSettings, nifi: psycopg.Connection, sandbox_env: dict[str, str]
 ) -> None:

@@ -13,8 +13,8 @@ from streaming.settings import LandingSettings
 DAYS = [
     Day("alerts.raw", date(2026, 3, 1), State.DROPPED, 30, 8192),
     Day("alerts.raw", date(2026, 3, 2), State.DROPPED, 12),
-    Day("alerts.raw", date(2026, 3, 3), State.BUSY, 5, why="others are at work on it"),
 ]
+BUSY = Day("alerts.raw", date(2026, 3, 3), State.BUSY, 5, why="others were at work on it")
 HELD = Day("alerts.raw", date(2026, 3, 4), State.HELD, 7, why="7 records are not yet in the lake")
 
 
@@ -31,8 +31,10 @@ class FakeLanding:
         yield from self._days
 
 
-@pytest.mark.parametrize(("days", "success"), [(DAYS, True), ([HELD, *DAYS], False)])
-def test_the_run_says_what_was_dropped_and_fails_where_a_day_is_held(
+@pytest.mark.parametrize(
+    ("days", "success"), [(DAYS, True), ([HELD, *DAYS], False), ([*DAYS, BUSY], False)]
+)
+def test_the_run_says_what_was_dropped_and_fails_where_a_day_stays(
     days: Sequence[Day], success: bool
 ) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
