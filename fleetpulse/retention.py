@@ -35,10 +35,9 @@ def list_(topic: Topics = None, as_json: AsJson = False) -> None:
     Exit code 1 where one is held: by records that the lake or the insights do not have yet.
     """
     tree = settings.load()
-    now = datetime.now(UTC)
-    before = core.kept_from(tree.landing.keep_days, now)
+    topics, keep_days = _topics(topic, tree), tree.landing.keep_days
     with _connect(tree) as connection:
-        _show(core.due(connection, _topics(topic, tree), before, now), as_json)
+        _show(core.due(connection, topics, keep_days, datetime.now(UTC)), as_json)
 
 
 @app.command()
@@ -53,12 +52,11 @@ def drop(
     held, or others are busy with it. It may be killed and repeated.
     """
     tree = settings.load()
-    now = datetime.now(UTC)
-    before = core.kept_from(tree.landing.keep_days, now)
+    topics, keep_days = _topics(topic, tree), tree.landing.keep_days
     store = open_store(settings.require(tree.lake, "lake"))
+    now, by = datetime.now(UTC), by or user()
     with _connect(tree) as connection:
-        topics = _topics(topic, tree)
-        _show(core.drop_due(connection, store, topics, before, now, by or user()), as_json)
+        _show(core.drop_due(connection, store, topics, keep_days, now, by), as_json)
 
 
 def _topics(topic: list[str] | None, tree: Settings) -> Sequence[str]:

@@ -325,6 +325,7 @@ class _Session:
         landed = self._ods_stage.submit(lambda: None)
         self._await(landed, deadline)
         self._await(self._lake_stage.submit(close), deadline)
+        # What retention goes by must not miss a topic's last claim when it falls silent.
         noted = self._ods_stage.submit(lambda: None)
         self._await(noted, deadline)
         self._commit(partitions, wait=True)

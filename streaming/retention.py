@@ -95,17 +95,20 @@ def kept_from(keep_days: int | None, now: datetime) -> datetime:
 
 
 def due(
-    connection: psycopg.Connection, topics: Sequence[str], before: datetime, now: datetime
+    connection: psycopg.Connection, topics: Sequence[str], keep_days: int | None, now: datetime
 ) -> Iterator[Day]:
-    """Yields the days of landing that lie before a moment, and whether they may be dropped.
+    """Yields the days that are older than what landing keeps, and whether they may be dropped.
 
     Args:
         connection: The ODS, as the role of the orchestrator, in autocommit.
         topics: Topic names.
-        before: From `kept_from`.
+        keep_days: How many days landing keeps.
         now: The time.
+
+    Raises:
+        SettingError: It keeps all.
     """
-    for topic, day in _days(connection, topics, before, now):
+    for topic, day in _days(connection, topics, keep_days, now):
         yield _judge(topic, day, _survey(connection, topic, day))
 
 
@@ -113,11 +116,11 @@ def drop_due(
     connection: psycopg.Connection,
     store: ObjectStore,
     topics: Sequence[str],
-    before: datetime,
+    keep_days: int | None,
     now: datetime,
     by: str,
 ) -> Iterator[Day]:
-    """Drops the days of landing that lie before a moment, and yields what has become of each.
+    """Drops the days that are older than what landing keeps; yields what has become of each.
 
     One that must not be dropped yet does not hinder the others. It may be killed and repeated.
 
@@ -125,21 +128,23 @@ def drop_due(
         connection: The ODS, as the role of the orchestrator, in autocommit.
         store: The lake.
         topics: Topic names.
-        before: From `kept_from`.
+        keep_days: How many days landing keeps.
         now: The time.
         by: Who does it.
 
     Raises:
+        SettingError: Landing keeps all.
         FatalError: The lake has lost records that it had: nothing more is dropped.
         OutageError: The lake does not answer.
     """
-    for topic, day in _days(connection, topics, before, now):
+    for topic, day in _days(connection, topics, keep_days, now):
         yield _drop(connection, store, topic, day, by)
 
 
 def _days(
-    connection: psycopg.Connection, topics: Sequence[str], before: datetime, now: datetime
+    connection: psycopg.Connection, topics: Sequence[str], keep_days: int | None, now: datetime
 ) -> list[tuple[str, date]]:
+    before = kept_from(keep_days, now)
     since = (now - timedelta(DAYS_BEHIND)).date()
     rows = connection.execute(
         "select topic, day from unnest(%s::text[]) as topic, landing.days_before(topic, %s, %s)"

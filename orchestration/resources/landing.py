@@ -27,8 +27,7 @@ class Landing:
             FatalError: The lake has lost records: nothing more is dropped.
             OutageError: The lake does not answer; the next run goes on.
         """
-        before = retention.kept_from(self._settings.keep_days, now)
+        store = open_store(self._lake)
+        topics, keep_days = self._settings.topics, self._settings.keep_days
         with psycopg.connect(self._ods.url("orchestrator"), autocommit=True) as connection:
-            yield from retention.drop_due(
-                connection, open_store(self._lake), self._settings.topics, before, now, "Dagster"
-            )
+            yield from retention.drop_due(connection, store, topics, keep_days, now, "Dagster")

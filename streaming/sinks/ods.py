@@ -233,9 +233,9 @@ class OdsSink:
             [(dropped,)] = connection.execute(_DROPPED, bounds).fetchall()
         if dropped:
             raise DroppedError(
-                f"retention has dropped offsets of {partition} in {start} to {end - 1} from "
-                f"landing, since the lake had them up to {dropped}: restore the lake, or point "
-                "FLEETPULSE_LAKE__URL at the one that this ODS was landed with"
+                f"retention has dropped rows of {partition} between {start} and {end - 1}, for the "
+                f"lake had all below {dropped}: restore the lake, or point FLEETPULSE_LAKE__URL at "
+                "the one that this ODS was landed with"
             )
         records = Records.of(
             Record(offset, timestamp, kind, key, read_headers(headers), payload)

@@ -175,4 +175,4 @@ comment on function landing.drop_day is 'Drops a day of a topic, if all of it is
 -- Who drops cannot say what the lake has, and who says so (the consumer) cannot drop.
 revoke execute on function landing.days_before, landing.survey_day, landing.drop_day from public;
 grant execute on function landing.days_before, landing.survey_day, landing.drop_day to fleetpulse_orchestrator;
-grant select on landing.dropped to fleetpulse_consumer, fleetpulse_orchestrator, fleetpulse_dbt;
+grant select on landing.dropped to fleetpulse_consumer, fleetpulse_orchestrator;
