@@ -113,7 +113,7 @@ set lock_timeout = '3s'
 as $$
 declare
     name constant text := replace(of_topic, '.', '_');
-    child constant regclass := to_regclass(format('landing.%I', name || to_char(of_day, '_YYYYMMDD')));
+    child regclass;
     before landing.offsets[];
     redriven bigint;
     redriven_now bigint;
@@ -126,6 +126,7 @@ begin
             using errcode = 'invalid_transaction_state';
     end if;
     perform pg_advisory_xact_lock(hashtext('landing.drop_day.' || name));
+    child := to_regclass(format('landing.%I', name || to_char(of_day, '_YYYYMMDD')));
     -- Before the day is looked at: what lands after this lies beyond, or is one more redrive.
     before := array(select o from landing.offsets o where o.topic = of_topic);
     if child is not null then
@@ -153,14 +154,15 @@ begin
         end if;
         return;
     end if;
-    -- In the order of ensure_day; then no landing transaction is under way, and none begins.
+    -- In the order of ensure_day; then no landing transaction is under way, and none begins. What is
+    -- asked under this lock are ends of indexes.
     perform pg_advisory_xact_lock(hashtext('landing.ensure_day.' || name));
     execute format('lock table landing.%I in access exclusive mode', name);
     execute format(
         'select exists (select from landing.offsets o'
         ' left join unnest($1) as b on b.epoch = o.epoch and b."partition" = o."partition"'
-        ' cross join lateral (select from %1$s r where r.epoch = o.epoch and r."partition" = o."partition"'
-        '  and r."offset" >= coalesce(b.next_offset, 0) limit 1) as late where o.topic = $2),'
+        ' where o.topic = $2 and coalesce(b.next_offset, 0) <= (select max(r."offset") from %1$s r'
+        '  where r.epoch = o.epoch and r."partition" = o."partition")),'
         ' (select count(*) from %1$s where redrive is not null)', child)
         into came, redriven_now using before, of_topic;
     if came or redriven_now <> redriven then

@@ -181,8 +181,8 @@ def test_a_record_that_lands_while_its_day_is_dropped_is_kept(scene: Scene, redr
         assert offsets_in_landing(scene) == [0, late]
 
 
-def test_a_record_that_waits_until_its_day_is_dropped_lands(scene: Scene) -> None:
-    with ods_of(scene) as ods, ThreadPoolExecutor(1) as pool:
+def test_who_waits_until_a_day_is_dropped_lands_or_finds_nothing_to_drop(scene: Scene) -> None:
+    with ods_of(scene) as ods, ThreadPoolExecutor(2) as pool:
         ods.open(WHERE, "id", 0)
         land(ods, 0)
         prove(scene, 1)
@@ -190,7 +190,9 @@ def test_a_record_that_waits_until_its_day_is_dropped_lands(scene: Scene) -> Non
             with dropper.transaction():
                 assert drop_day(dropper) == 1
                 landing = pool.submit(land, ods, 1)
-                scene.wait_for(lambda: waits_for_a_lock(dropper))
+                rival = pool.submit(drop_in_database, scene)
+                scene.wait_for(lambda: waits_for_a_lock(dropper, 2))
+            assert rival.result(20) == 0
             landing.result(20)
     assert offsets_in_landing(scene) == [1]
 
@@ -346,12 +348,12 @@ def offsets_in_landing(scene: Scene) -> list[int]:
     return [offset for (offset,) in rows]
 
 
-def waits_for_a_lock(connection: psycopg.Connection[Any]) -> bool:
+def waits_for_a_lock(connection: psycopg.Connection[Any], waiting: int = 1) -> bool:
     row = connection.execute(
-        "select exists (select from pg_locks where not granted and database ="
-        " (select oid from pg_database where datname = current_database()))"
+        "select count(*) from pg_locks where not granted and database ="
+        " (select oid from pg_database where datname = current_database())"
     ).fetchone()
-    return row == (True,)
+    return row == (waiting,)
 
 
 @contextmanager
