@@ -265,17 +265,19 @@ def _check_stamps(stamps: list[int], rejected: dict[int, Rejected]) -> None:
 
 
 def _check_patterns(envelopes: list[Envelope], bad: dict[int, Rejected]) -> None:
-    for name in ("event_id", "boot_id"):
-        values = list(map(attrgetter(name), envelopes))
-        if "".join(values).encode().translate(None, _HEX):  # each is of 36 characters
-            _check_pattern(name, values, UUID_PATTERN, bad)
-    versions = list(map(attrgetter("schema_version"), envelopes))
-    if not all(re.fullmatch(VERSION_PATTERN, version) for version in set(versions)):
-        _check_pattern("schema_version", versions, VERSION_PATTERN, bad)
+    ids = [*map(attrgetter("event_id"), envelopes), *map(attrgetter("boot_id"), envelopes)]
+    if "".join(ids).encode().translate(None, _HEX):  # each is of 36 characters
+        _check_pattern("event_id", envelopes, UUID_PATTERN, bad)
+        _check_pattern("boot_id", envelopes, UUID_PATTERN, bad)
+    versions = set(map(attrgetter("schema_version"), envelopes))
+    if not all(re.fullmatch(VERSION_PATTERN, version) for version in versions):
+        _check_pattern("schema_version", envelopes, VERSION_PATTERN, bad)
 
 
-def _check_pattern(name: str, values: list[str], pattern: str, bad: dict[int, Rejected]) -> None:
-    for number, value in enumerate(values):
+def _check_pattern(
+    name: str, envelopes: list[Envelope], pattern: str, bad: dict[int, Rejected]
+) -> None:
+    for number, value in enumerate(map(attrgetter(name), envelopes)):
         if not re.fullmatch(pattern, value):
             detail = f"Expected `str` matching regex '{pattern}' - at `$.{name}`"
             bad.setdefault(number, Rejected(Reason.CONTRACT, detail))

@@ -23,7 +23,14 @@ _MOMENT = Struct(">iq").pack
 length = Struct(">i").pack
 """Packs the length that comes before a value of the types bytea, text or json."""
 
-_IDENTITY = Struct(">hiiiiiqiqih").pack
+LENGTH_2, LENGTH_8 = length(2), length(8)
+_START = Struct(">hiiiii").pack
+_IDENTITY = Struct(">22sq4sq4sh").pack
+
+
+def start(columns: int, epoch: int, partition: int) -> bytes:
+    """Returns how each row of a partition begins: up to the length of its offset."""
+    return _START(columns, 4, epoch, 4, partition, 8)
 
 
 def identities(columns: int, epoch: int, partition: int, records: Records) -> Iterator[bytes]:
@@ -33,21 +40,22 @@ def identities(columns: int, epoch: int, partition: int, records: Records) -> It
     """
     return map(
         _IDENTITY,
-        repeat(columns),
-        repeat(4),
-        repeat(epoch),
-        repeat(4),
-        repeat(partition),
-        repeat(8),
+        repeat(start(columns, epoch, partition)),
         records.offsets,
-        repeat(8),
-        _stamps(records.timestamps),
-        repeat(2),
+        repeat(LENGTH_8),
+        kafka_times(records.timestamps),
+        repeat(LENGTH_2),
         records.timestamp_types,
     )
 
 
-def _stamps(milliseconds: list[int]) -> list[int]:
+def times(microseconds: Sequence[int]) -> list[int]:
+    """Returns times since 1970 as Postgres counts them."""
+    return [each - _POSTGRES_EPOCH_US for each in microseconds]
+
+
+def kafka_times(milliseconds: list[int]) -> list[int]:
+    """Returns Kafka's timestamps as Postgres counts time; beyond its range is infinity."""
     if milliseconds and min(milliseconds) >= FIRST_MS and max(milliseconds) < END_MS:
         return [each * 1000 - _POSTGRES_EPOCH_US for each in milliseconds]
     return list(map(_stamp, milliseconds))

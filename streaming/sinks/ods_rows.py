@@ -2,10 +2,12 @@
 
 import base64
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from itertools import chain
+from functools import cache, lru_cache
+from itertools import chain, repeat
+from operator import call
+from struct import Struct
 from typing import cast
 
 import orjson
@@ -14,8 +16,9 @@ from streaming import pgcopy
 from streaming.decoding import Decoder, Judged, Microseconds, Rejected
 from streaming.records import Headers, PartitionId, Record, Records, Slice
 
+# The payload is last: an event's row is packed as one struct and the payload, which is not copied.
 LANDING = ("epoch", "partition", "offset", "kafka_ts", "kafka_ts_type", "key", "headers",
-            "payload", "device_id", "site_id", "event_ts", "gateway_ts")  # fmt: skip
+            "device_id", "site_id", "event_ts", "gateway_ts", "payload")  # fmt: skip
 QUARANTINE = ("epoch", "partition", "offset", "kafka_ts", "kafka_ts_type", "key", "headers",
                "topic", "payload", "reason", "detail", "device_id", "arrival_ts",
               "kafka_ms")  # fmt: skip
@@ -79,25 +82,41 @@ def _landing_rows(where: PartitionId, records: Records, judged: Judged) -> bytes
 
 def _event_rows(where: PartitionId, records: Records, judged: Judged) -> Iterator[bytes]:
     # An event's key is its device_id, and it has a payload.
-    payloads = cast(list[bytes], records.payloads)
-    devices = list(map(pgcopy.blob, records.keys))
-    sites = [pgcopy.blob(each.site_id.encode()) for each in judged.envelopes]
+    keys, payloads = cast(list[bytes], records.keys), cast(list[bytes], records.payloads)
     headers = [pgcopy.NULL] * len(records)
     if any(records.headers):
         headers = list(map(_headers, records.headers))
-    rows = zip(
-        pgcopy.identities(len(LANDING), where.epoch, where.partition, records),
-        devices,
+    sites = [each.site_id.encode() for each in judged.envelopes]
+    gateways = pgcopy.moments(judged.gateway_ts)
+    key_lengths, site_lengths = list(map(len, keys)), list(map(len, sites))
+    starts = map(
+        call,
+        map(_packer, key_lengths, map(len, headers), site_lengths, map(len, gateways)),
+        repeat(pgcopy.start(len(LANDING), where.epoch, where.partition)),
+        records.offsets,
+        repeat(pgcopy.LENGTH_8),
+        pgcopy.kafka_times(records.timestamps),
+        repeat(pgcopy.LENGTH_2),
+        records.timestamp_types,
+        key_lengths,
+        keys,
         headers,
-        map(pgcopy.length, map(len, payloads)),
-        payloads,
-        devices,
+        key_lengths,
+        keys,
+        site_lengths,
         sites,
-        pgcopy.moments(judged.event_ts),
-        pgcopy.moments(judged.gateway_ts),
-        strict=True,
+        repeat(pgcopy.LENGTH_8),
+        pgcopy.times(judged.event_ts),
+        gateways,
+        map(len, payloads),
     )
-    return chain.from_iterable(rows)
+    return chain.from_iterable(zip(starts, payloads, strict=True))
+
+
+@lru_cache(maxsize=1024)
+def _packer(key: int, headers: int, site: int, gateway: int) -> Callable[..., bytes]:
+    """Returns what packs an event's row before its payload, by the bytes that its columns have."""
+    return Struct(f">22s q 4sq 4sh i{key}s {headers}s i{key}s i{site}s 4sq {gateway}s i").pack
 
 
 def _only(records: Records, numbers: Sequence[int]) -> Records:
