@@ -6,7 +6,7 @@ UV_VERSION := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements.lock)
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev dbt test check format lock screenshots chaos bench-demo bench-landing bench-soak clean
+.PHONY: help install demo dev dbt test oracle check format lock screenshots chaos bench-demo bench-landing bench-soak clean
 
 help: ## Show what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -48,6 +48,9 @@ check: install ## Lint, types, import contracts, Dagster's definitions
 	$(BIN)/sqlfluff lint dbt_project fleetpulse/migrations
 	$(BIN)/fleetpulse dbt parse
 	$(BIN)/dagster definitions validate -w workspace.yaml
+
+oracle: install ## SQL against the oracle on N random logs (5000), from a seed (N, SEED)
+	@$(BIN)/python -m tests.oracle $(if $(N),--n $(N)) $(if $(SEED),--seed $(SEED))
 
 # Rounds 1 to n of a seed are the same in every run: ONLY plays one of them again.
 chaos: install ## Landing under every fault, from a seed (SEED, ROUNDS, ONLY)

@@ -1,0 +1,29 @@
+"""Windows, time policies and operators mean what the oracle says, to the microsecond."""
+
+import pytest
+
+from tests.fixtures.insights.warehouse import Warehouse
+from tests.fixtures.windows import comparison
+from tests.fixtures.windows.expected import EXPECTED
+from tests.fixtures.windows.random_logs import Log
+from tests.oracle.difference import DifferenceError
+
+COMPARISONS = 200
+
+
+@pytest.fixture(scope="module")
+def windows(built: Warehouse) -> Warehouse:
+    return comparison.build(built)
+
+
+def test_random_logs_give_the_rows_of_the_oracle(windows: Warehouse) -> None:
+    assert comparison.search(windows, COMPARISONS, 1, lambda done: None) == COMPARISONS
+
+
+def test_a_difference_is_found_and_told_of_the_smallest_log(windows: Warehouse) -> None:
+    def never(log: Log) -> list[tuple[str]]:
+        return []
+
+    with pytest.raises(DifferenceError, match="tumbling differs") as found:
+        comparison.search(windows, 10, 1, lambda done: None, EXPECTED | {"tumbling": never})
+    assert str(found.value).count("Event(") == 1
