@@ -12,8 +12,7 @@ ends after the work's start and not after its end.
             work.mode = '{{ mode }}'
             and work.starts_at < {{ to_timestamp(us) }}
             and work.ends_at >= {{ to_timestamp(us) }}
-            and work.valid_from <= {{ to_timestamp(us) }}
-            and work.valid_to > {{ to_timestamp(us) }}
+            and {{ valid_at('work', us) }}
             and (
                 (work.scope = {{ subject_kind }} and work.subject = {{ subject }})
                 or (
@@ -22,8 +21,7 @@ ends after the work's start and not after its end.
                         select registered.site_id from {{ source('reference', 'devices') }} as registered
                         where
                             registered.device_id = {{ subject }}
-                            and registered.valid_from <= {{ to_timestamp(us) }}
-                            and registered.valid_to > {{ to_timestamp(us) }}
+                            and {{ valid_at('registered', us) }}
                     )
                 )
             )

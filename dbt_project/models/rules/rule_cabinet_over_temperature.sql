@@ -13,16 +13,17 @@ samples as (
 windowed as (
     select
         device_id,
-        {{ window_end('us', size_us) }} as window_end_us,
+        window_start_us,
+        window_end_us,
         count(*) as samples,
         min(cabinet_temp_c) as coldest_c,
         max(cabinet_temp_c) as warmest_c
-    from samples
+    from ({{ tumbling_windows('samples', size_us) }}) as assigned
     where
         cabinet_temp_c is not null
-        and {{ window_end('us', size_us) }} > scope_from_us
-        and {{ window_end('us', size_us) }} <= {{ watermark_us }}
-    group by 1, 2
+        and window_end_us > scope_from_us
+        and window_end_us <= {{ watermark_us }}
+    group by 1, 2, 3
 ),
 
 limited as (
@@ -31,15 +32,9 @@ limited as (
         model_limits.max_cabinet_c as limit_c
     from windowed
     inner join {{ source('reference', 'devices') }} as devices
-        on
-            windowed.device_id = devices.device_id
-            and devices.valid_from <= {{ to_timestamp('windowed.window_end_us') }}
-            and devices.valid_to > {{ to_timestamp('windowed.window_end_us') }}
+        on windowed.device_id = devices.device_id and {{ valid_at('devices', 'windowed.window_end_us') }}
     inner join {{ source('reference', 'model_limits') }} as model_limits
-        on
-            devices.model = model_limits.model
-            and model_limits.valid_from <= {{ to_timestamp('windowed.window_end_us') }}
-            and model_limits.valid_to > {{ to_timestamp('windowed.window_end_us') }}
+        on devices.model = model_limits.model and {{ valid_at('model_limits', 'windowed.window_end_us') }}
     where model_limits.max_cabinet_c is not null
 ),
 
@@ -58,7 +53,7 @@ select
     judged.device_id as subject,
     'device' as subject_kind,
     '' as component,
-    judged.window_end_us - {{ size_us }} as window_start_us,
+    judged.window_start_us,
     judged.window_end_us,
     judged.verdict,
     case when judged.verdict = 'breach' then judged.coldest_c else judged.warmest_c end as observed,
@@ -74,7 +69,7 @@ left join lateral (
         where
             witness.device_id = judged.device_id
             and witness.cabinet_temp_c is not null
-            and witness.us > judged.window_end_us - {{ size_us }}
+            and witness.us > judged.window_start_us
             and witness.us <= judged.window_end_us
             and witness.batch_id <= {{ current_batch().batch_id }}
         order by witness.us desc, witness.epoch desc, witness."partition" desc, witness."offset" desc

@@ -14,35 +14,23 @@ raised as (
     where state = 'raised'
 ),
 
-points as (
-    select device_id, scope_from_us, us as point_us, 1 as entries from raised
-    union all
-    select device_id, scope_from_us, us + {{ size_us }} as point_us, 0 as entries from raised
-),
-
-counted as (
+-- The last to leave clears: its window counts too, though it is empty.
+evaluated as (
     select
         device_id,
-        scope_from_us,
-        point_us,
-        sum(entries) over (
-            partition by device_id order by point_us
-            range between {{ size_us - 1 }} preceding and current row
-        ) as alerts_raised
-    from points
-),
-
-evaluated as (
-    select distinct device_id, point_us, alerts_raised from counted
-    where point_us > scope_from_us and point_us <= {{ watermark_us }}
+        window_start_us,
+        window_end_us,
+        events as alerts_raised
+    from ({{ sliding_windows('raised', 'device_id, scope_from_us', size_us, empty=true) }}) as slid
+    where window_end_us > scope_from_us and window_end_us <= {{ watermark_us }}
 )
 
 select
     evaluated.device_id as subject,
     'device' as subject_kind,
     '' as component,
-    evaluated.point_us - {{ size_us }} as window_start_us,
-    evaluated.point_us as window_end_us,
+    evaluated.window_start_us,
+    evaluated.window_end_us,
     case when evaluated.alerts_raised >= {{ threshold }} then 'breach' else 'clear' end as verdict,
     evaluated.alerts_raised::double precision as observed,
     {{ threshold }}::double precision as threshold,
@@ -55,8 +43,8 @@ left join lateral (
         where
             witness.device_id = evaluated.device_id
             and witness.state = 'raised'
-            and witness.us > evaluated.point_us - {{ size_us }}
-            and witness.us <= evaluated.point_us
+            and witness.us > evaluated.window_start_us
+            and witness.us <= evaluated.window_end_us
             and witness.batch_id <= {{ current_batch().batch_id }}
         order by witness.us desc, witness.epoch desc, witness."partition" desc, witness."offset" desc
         limit 10

@@ -108,8 +108,7 @@ silences as (
     inner join registry
         on
             followed.device_id = registry.device_id
-            and registry.valid_from <= {{ to_timestamp('followed.due_us') }}
-            and registry.valid_to > {{ to_timestamp('followed.due_us') }}
+            and {{ valid_at('registry', 'followed.due_us') }}
             and registry.start_us < followed.due_us
             and (
                 registry.decommissioned_at is null
