@@ -8,7 +8,7 @@ Args:
     most_us: The most; by default 7 days, the longest window there is.
 -#}
 {% macro checked_us(what, us, least_us=1, most_us=604800000000) -%}
-    {%- if not least_us <= us | int <= most_us -%}
+    {%- if us | int | string != us | string or not least_us <= us | int <= most_us -%}
         {{ exceptions.raise_compiler_error(
             what ~ ' is ' ~ us ~ ' µs: give a whole number from ' ~ least_us ~ ' to ' ~ most_us
         ) }}

@@ -39,6 +39,7 @@ def test_a_difference_is_found_and_told_of_the_smallest_log(windows: Warehouse) 
             "time policy is wait: give drop or adjust",
         ),
         ("joins_within('a', 'b', 5, 4)", "upper bound of a temporal join is 4 µs"),
+        ("lag_within('value', 1.5, 'key', 'number')", "limit duration of lag is 1.5 µs"),
     ],
 )
 def test_what_stream_analytics_refuses_is_refused(
