@@ -59,8 +59,8 @@ chaos: install ## Landing under every fault, from a seed (SEED, ROUNDS, ONLY)
 bench-demo: install ## The demo with ten seeds, one after another: found, lost, how fast
 	@$(BIN)/python -m benchmarks.demo_seeds $(ARGS)
 
-bench-landing: install ## Landing beside the connectors that it replaces: rows/s, CPU, memory
-	@$(BIN)/python -m benchmarks.landing $(ARGS)
+bench-landing: install ## Landing beside the connectors that it replaces: rows/s, CPU, memory (WITH=telegraf)
+	@$(BIN)/python -m benchmarks.landing $(if $(WITH),--with $(WITH)) $(ARGS)
 
 bench-soak: install ## Ten minutes of landing with a kill every 30 s: is memory flat, is nothing lost?
 	@$(BIN)/python -m benchmarks.landing.soak $(ARGS)

@@ -15,8 +15,9 @@ from pathlib import Path
 import requests
 from jgo.maven import MavenContext
 
-from benchmarks.landing.measure import Memory, Usage, cpu_s
-from benchmarks.landing.world import TOPIC, World, timed
+from benchmarks.landing.measure import Usage
+from benchmarks.landing.peer import TABLE, Peer
+from benchmarks.landing.world import TOPIC, World
 from sandbox.jars import fetch, read_lock
 from sandbox.java import java
 from sandbox.ports import HOST, Ports
@@ -26,8 +27,6 @@ JARS = Path(__file__).parent / "connect" / "jgo.lock.toml"
 PLUGIN = ("io.debezium", "debezium-connector-jdbc", "3.6.0.Final")
 PLUGIN_SHA256 = "c23af8d416f0f801ffb0271b1a8fd9b5360ff8d66b0dd650e066bb56ecfddc05"
 READY_WITHIN_S = 90
-LANDED_WITHIN_S = 300
-TABLE = "landed"
 
 WORKER = """\
 bootstrap.servers={servers}
@@ -45,28 +44,20 @@ def debezium(world: World, events: int) -> Usage:
     """Lands the topic with Debezium's sink; its worker's start is not counted."""
     folder = world.home / "connect"
     folder.mkdir()
-    ods = world.ods()
-    with _worker(world, folder) as (url, pid), Memory(pid) as memory:
-        client, server = cpu_s(pid), cpu_s(world.postgres_pid())
-        with timed() as took:
-            answer = requests.post(
+    with world.ods() as ods, _worker(world, folder) as (url, pid):
+
+        def check() -> None:
+            status = requests.get(f"{url}/connectors/{ods.database}/status", timeout=5).json()
+            if failed := [task for task in status["tasks"] if task["state"] == "FAILED"]:
+                raise RuntimeError(f"Debezium's sink has failed: {json.dumps(failed)}")
+
+        with Peer(world, ods, pid) as peer:
+            requests.post(
                 f"{url}/connectors",
                 json={"name": ods.database, "config": _sink(ods)},
                 timeout=60,
-            )
-            answer.raise_for_status()
-            _wait_until_landed(world, ods, events, f"{url}/connectors/{ods.database}/status")
-        usage = Usage(
-            took[0],
-            cpu_s(pid) - client,
-            cpu_s(world.postgres_pid()) - server,
-            memory.peak_mb,
-        )
-    with world.superuser(ods.database) as connection:
-        row = connection.execute("select count(*) from public.landed").fetchone()
-    if row != (events,):
-        raise RuntimeError(f"Debezium's sink has landed {row} of {events} rows")
-    return usage
+            ).raise_for_status()
+            return peer.land(events, check)
 
 
 @contextmanager
@@ -151,16 +142,3 @@ def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> 
                 words = "\n".join(log.read_text().splitlines()[-20:])
                 raise RuntimeError(f"the Connect worker did not start:\n{words}") from None
         time.sleep(0.2)
-
-
-def _wait_until_landed(world: World, ods: OdsSettings, events: int, status: str) -> None:
-    """Waits by the server's own count of inserted rows, which costs nothing to ask."""
-    query = "select coalesce(sum(n_tup_ins), 0) from pg_stat_user_tables where relname = %s"
-    deadline = time.monotonic() + LANDED_WITHIN_S
-    with world.superuser(ods.database) as connection:
-        while (connection.execute(query, [TABLE]).fetchone() or (0,))[0] < events:
-            tasks = requests.get(status, timeout=5).json()["tasks"]
-            failed = [task for task in tasks if task["state"] == "FAILED"]
-            if failed or time.monotonic() > deadline:
-                raise RuntimeError(f"Debezium's sink has not landed all: {json.dumps(failed)}")
-            time.sleep(0.2)

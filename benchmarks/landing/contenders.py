@@ -22,16 +22,15 @@ PROJECT = Path(__file__).resolve().parents[2]
 LIMIT_S = 300
 
 
-def ours(world: World, sinks: str, events: int) -> tuple[Usage, OdsSettings]:
+def ours(world: World, ods: OdsSettings, sinks: str, events: int) -> Usage:
     """Our consumer, its start not counted: with `both` sinks, or with `ods` or `lake` alone."""
-    ods = world.ods()
     command = [sys.executable, "-m", "benchmarks.landing.ours", sinks, str(events)]
-    usage, output = run(world, command, environment(world, ods, sinks))
-    return replace(usage, **json.loads(output)), ods
+    usage, output = run(world, command, environment(world, ods))
+    return replace(usage, **json.loads(output))
 
 
-def environment(world: World, ods: OdsSettings, name: str) -> dict[str, str]:
-    """Returns the settings of a consumer of ours, with a lake and a group of this name."""
+def environment(world: World, ods: OdsSettings) -> dict[str, str]:
+    """Returns the settings of a consumer of ours, with a lake and a group of this ODS' own."""
     return {
         **{
             key: value
@@ -39,11 +38,12 @@ def environment(world: World, ods: OdsSettings, name: str) -> dict[str, str]:
             if key.startswith(("FLEETPULSE_KAFKA", "FLEETPULSE_ODS", "FLEETPULSE_LAKE"))
         },
         **ALLOCATOR,
+        "FLEETPULSE_LOG_LEVEL": "WARNING",
         "PATH": os.defpath,
         "PYTHONPATH": str(PROJECT),
         "FLEETPULSE_ODS__DATABASE": ods.database,
-        "FLEETPULSE_LAKE__URL": world.lake(name).url,
-        "FLEETPULSE_KAFKA__GROUP_ID": world.kafka(name).group_id,
+        "FLEETPULSE_LAKE__URL": world.lake(ods.database).url,
+        "FLEETPULSE_KAFKA__GROUP_ID": world.kafka(ods.database).group_id,
         "FLEETPULSE_LANDING__TOPICS": json.dumps([TOPIC]),
     }
 
@@ -92,9 +92,8 @@ def ceiling(world: World, source: OdsSettings) -> Usage:
                 table
             )
         ).fetchall()
-    target = world.ods()
     try:
-        with world.superuser(target.database) as connection:
+        with world.ods() as target, world.superuser(target.database) as connection:
             for (day,) in days:
                 connection.execute("select landing.ensure_day(%s, %s)", [table_of(TOPIC), day])
             before = cpu_s(world.postgres_pid())
@@ -104,7 +103,7 @@ def ceiling(world: World, source: OdsSettings) -> Usage:
                         table, sql.Literal(str(file))
                     )
                 )
-        return Usage(took[0], 0, cpu_s(world.postgres_pid()) - before, 0)
+            return Usage(took[0], 0, cpu_s(world.postgres_pid()) - before, 0)
     finally:
         file.unlink()
 

@@ -25,6 +25,11 @@ class Usage:
     server_cpu_s: float
     client_memory_mb: float
 
+    @property
+    def cpu_s(self) -> float:
+        """CPU-seconds of both ends."""
+        return self.client_cpu_s + self.server_cpu_s
+
 
 def cpu_s(pid: int) -> float:
     """Returns the CPU-seconds of a process, of its descendants, and of those that have ended."""

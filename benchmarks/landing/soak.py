@@ -133,18 +133,23 @@ def main() -> None:
         "--kill-every", type=float, default=30, help="seconds between kills; 0: none (%(default)s)"
     )
     chosen = parser.parse_args()
-    with TemporaryDirectory(prefix="bench-soak-") as folder, World(Path(folder)) as world:
-        result = soak(world, chosen.rate, chosen.minutes * 60, chosen.kill_every)
+    with (
+        TemporaryDirectory(prefix="bench-soak-") as folder,
+        World(Path(folder)) as world,
+        world.ods() as ods,
+    ):
+        result = soak(world, ods, chosen.rate, chosen.minutes * 60, chosen.kill_every)
     RESULT.parent.mkdir(exist_ok=True)
     RESULT.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     Console().print_json(data=result)
     sys.exit(not result["verify"]["sound"])
 
 
-def soak(world: World, rate: int, seconds: float, kill_every: float) -> dict[str, Any]:
+def soak(
+    world: World, ods: OdsSettings, rate: int, seconds: float, kill_every: float
+) -> dict[str, Any]:
     """Lands for a time; returns what each life of the consumer took, and what `verify` says."""
-    ods = world.ods()
-    settings = environment(world, ods, "soak")
+    settings = environment(world, ods)
     load = Load(world, rate)
     watch = Watch(ods, load)
     lives: list[float] = []

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import confluent_kafka as ck
 import psycopg
+from psycopg import sql
 
 from fleetpulse.sandbox import start
 from sandbox.credentials import Credentials
@@ -70,8 +71,9 @@ class World:
         servers = self.environment["FLEETPULSE_KAFKA__BOOTSTRAP_SERVERS"]
         return KafkaSettings(bootstrap_servers=servers, group_id=f"bench-{name}")
 
-    def ods(self) -> OdsSettings:
-        """Returns a new ODS, migrated and empty."""
+    @contextmanager
+    def ods(self) -> Iterator[OdsSettings]:
+        """Makes a new ODS, migrated and empty; drops it when the block is left."""
         self._made += 1
         name = f"bench_{self._made}"
         self._postgres.copy_database(TEMPLATE, name)
@@ -81,14 +83,20 @@ class World:
         passwords = {
             role.lower(): self.environment[f"{prefix}PASSWORDS__{role}"] for role in ODS_ROLES
         }
-        return OdsSettings.model_validate(
-            {
-                "host": self.environment[f"{prefix}HOST"],
-                "port": self.environment[f"{prefix}PORT"],
-                "database": name,
-                "passwords": passwords,
-            }
-        )
+        try:
+            yield OdsSettings.model_validate(
+                {
+                    "host": self.environment[f"{prefix}HOST"],
+                    "port": self.environment[f"{prefix}PORT"],
+                    "database": name,
+                    "passwords": passwords,
+                }
+            )
+        finally:
+            with self._postgres.superuser() as connection:
+                connection.execute(
+                    sql.SQL("drop database {} with (force)").format(sql.Identifier(name))
+                )
 
     def lake(self, name: str) -> LakeSettings:
         """Returns a new lake in the object store."""
