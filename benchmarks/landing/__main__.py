@@ -1,7 +1,7 @@
 """Rows a second, CPU and memory of landing, beside the connectors that it replaces.
 
-All contenders land the same topic, one after another, on one machine. What starting up costs is
-not counted for those that run for ever (ours, Debezium's), and is for Quix Streams.
+All contenders land the same topic, one after another, on one machine. Starting up is not counted
+for ours and Debezium's, which run for ever; it is for Quix Streams, and for Telegraf (it is short).
 """
 
 import argparse

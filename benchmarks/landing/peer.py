@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from types import TracebackType
 
 from benchmarks.landing.measure import Memory, Usage, cpu_s
 from benchmarks.landing.world import World
@@ -31,13 +30,8 @@ class Peer:
         self._memory.__enter__()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._memory.__exit__(kind, error, trace)
+    def __exit__(self, *_: object) -> None:
+        self._memory.__exit__()
 
     def land(self, events: int, check: Callable[[], None]) -> Usage:
         """Waits until all are landed; the last growth of the table is taken for the end.
