@@ -14,7 +14,8 @@ import sys
 import threading
 import time
 from collections import defaultdict, deque
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -157,8 +158,7 @@ def soak(
         task = progress.add_task("soaking", total=seconds)
         began = None
         while True:
-            process = subprocess.Popen(CONSUME, env=settings, stderr=subprocess.DEVNULL)
-            with Memory(process.pid) as memory:
+            with consumer(settings) as process, Memory(process.pid) as memory:
                 if began is None:
                     catch_up(world, ods)  # with nothing: until all partitions are open
                     load.start()
@@ -198,6 +198,17 @@ def soak(
         "latency_s": {"p50": round(latencies[49], 3), "p99": round(latencies[98], 3)},
         "verify": json.loads(checked.stdout),
     }
+
+
+@contextmanager
+def consumer(settings: Mapping[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
+    """Starts a consumer; it does not outlive the block, also where the soak is interrupted."""
+    process = subprocess.Popen(CONSUME, env=dict(settings), stderr=subprocess.DEVNULL)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
 def live(process: "subprocess.Popen[bytes]", seconds: float) -> None:
