@@ -8,7 +8,8 @@ _TABLES = {
     "devices": "The device registry.",
     "sites": "The sites.",
     "model_limits": "Limits by model.",
-    "maintenance": "Planned work on a device or a site.",
+    "maintenance": "Planned work on a device or a site, as it was told.",
+    "maintenance_occurrences": "Planned work as it takes place; of what recurs, every time.",
 }
 
 SPECS = [

@@ -6,7 +6,7 @@ StreamingError
 │   └── DroppedError     retention has dropped the rows: the lake has them
 ├── FencedError          another consumer has moved the offsets: read them, go on from there
 ├── QuarantineError      a quarantined record cannot be treated so: the message says why
-├── ReferenceFileError   a reference file breaks its contract: correct the line it names
+├── ReferenceFileError   reference files are wrong: correct the lines that it names
 └── OutageError          a system is not there or not well: pause, wait, resume
 
 A record that breaks its contract is no error: it is `decoding.Rejected`, and goes to quarantine.

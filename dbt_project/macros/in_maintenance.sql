@@ -2,12 +2,12 @@
 A predicate: the subject, or its device's site, was in planned work of that mode at that instant.
 
 As-of: the versions of the plan and of the registry that were valid then. A window is in the work if it
-ends after the work's start and not after its end.
+ends after the work's start and not after its end. Of what recurs, every time is a row of its own.
 -#}
 {% macro in_maintenance(mode, subject_kind, subject, us) -%}
     exists (
         select 1
-        from {{ source('reference', 'maintenance') }} as work
+        from {{ source('reference', 'maintenance_occurrences') }} as work
         where
             work.mode = '{{ mode }}'
             and work.starts_at < {{ to_timestamp(us) }}

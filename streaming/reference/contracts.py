@@ -1,15 +1,19 @@
 """The contracts of the reference files: one Struct a file and table.
 
 A Struct's fields are the table's columns; their encoded names are the file's columns. All files
-are CSV in UTF-8 with a header; an empty cell is a null.
+are CSV in UTF-8 with a header; an empty cell is a null. Any file may also have `valid_from` and
+`valid_to`: see `timeline`.
 """
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, ClassVar, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 from msgspec import Meta
+
+from streaming.reference.recurrence import RecurrenceError, parse
 
 Word = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f]+$")]
 Instant = Annotated[datetime, Meta(tz=True)]
@@ -34,6 +38,10 @@ class ReferenceRow(msgspec.Struct, kw_only=True, frozen=True):
         """Returns the values of the key."""
         return tuple(getattr(self, name) for name in self.key)
 
+    def contradictions(self) -> Iterator[tuple[str, str]]:
+        """Yields columns that contradict others or the world, each with what is wrong."""
+        yield from ()
+
 
 class DeviceRow(ReferenceRow, kw_only=True, frozen=True):
     """A machine. It is in the registry from its commissioning on, and so is its first version."""
@@ -50,9 +58,10 @@ class DeviceRow(ReferenceRow, kw_only=True, frozen=True):
     cmdb_ci: Word | None
     assignment_group: Word | None
 
-    def __post_init__(self) -> None:
+    def contradictions(self) -> Iterator[tuple[str, str]]:
+        """Yields a life that ends before it begins."""
         if self.decommissioned_at is not None and self.decommissioned_at < self.commissioned_at:
-            raise ValueError("decommissioned_at is before commissioned_at")
+            yield "decommissioned_at", "is before commissioned_at"
 
 
 class SiteRow(ReferenceRow, kw_only=True, frozen=True):
@@ -67,11 +76,12 @@ class SiteRow(ReferenceRow, kw_only=True, frozen=True):
     business_hours: Word | None
     gateway: Word | None
 
-    def __post_init__(self) -> None:
+    def contradictions(self) -> Iterator[tuple[str, str]]:
+        """Yields a time zone that does not exist."""
         try:
             ZoneInfo(self.timezone)
         except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise ValueError(f"timezone {self.timezone!r} is no IANA time zone") from None
+            yield "timezone", f"{self.timezone!r} is no IANA time zone, such as Europe/Berlin"
 
 
 class LimitRow(ReferenceRow, kw_only=True, frozen=True):
@@ -85,7 +95,7 @@ class LimitRow(ReferenceRow, kw_only=True, frozen=True):
 
 
 class MaintenanceRow(ReferenceRow, kw_only=True, frozen=True):
-    """Planned work on a device or a site."""
+    """Planned work on a device or a site; with a recurrence, the first of many (`recurrence`)."""
 
     table: ClassVar[str] = "maintenance"
     key: ClassVar[tuple[str, ...]] = ("scope", "subject", "mode", "starts_at")
@@ -97,9 +107,15 @@ class MaintenanceRow(ReferenceRow, kw_only=True, frozen=True):
     ends_at: Instant = msgspec.field(name="until")
     recurrence: Word | None
 
-    def __post_init__(self) -> None:
+    def contradictions(self) -> Iterator[tuple[str, str]]:
+        """Yields work that ends before it begins, and a recurrence that means nothing."""
         if self.ends_at <= self.starts_at:
-            raise ValueError("until is not after from")
+            yield "until", "is not after from"
+        if self.recurrence is not None:
+            try:
+                parse(self.recurrence)
+            except RecurrenceError as error:
+                yield "recurrence", f"{self.recurrence!r}: {error}"
 
 
 TABLES: dict[str, type[ReferenceRow]] = {

@@ -1,120 +1,146 @@
-"""Puts reference rows into their versioned tables."""
+"""Puts reference rows into their versioned tables, in one transaction."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+import psycopg
 from psycopg import Connection, Cursor
 from psycopg.sql import SQL, Composed, Identifier, Placeholder
 
-from streaming.errors import ReferenceFileError
 from streaming.reference.contracts import TABLES, ReferenceRow
-
-_FROM_EVER = "-infinity"
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """How many rows of a table were new, had another version before, or were known so already."""
-
-    added: int
-    changed: int
-    unchanged: int
+from streaming.reference.occurrences import Subject, occurrences, touched
+from streaming.reference.plan import Known, plan
+from streaming.reference.timeline import EVER, FOREVER, Changes, Entry, Timelines, Version
+from streaming.reference.zones import Zones
 
 
 def load(
-    connection: Connection, tables: Mapping[str, Sequence[ReferenceRow]], as_of: datetime
+    connection: Connection,
+    files: Mapping[str, Sequence[Entry]],
+    as_of: datetime,
+    *,
+    full: bool = False,
+    dry_run: bool = False,
 ) -> dict[str, Changes]:
-    """Makes the rows the current versions, in one transaction.
-
-    What is not in the rows stays as it is. A changed row's old version ends at `as_of` and its new
-    one begins there. A first version is valid from ever (a device's: from its commissioning), so
-    that what happened before the load is judged by it too.
+    """Makes the rows versions; see `timeline` for what holds when.
 
     Args:
         connection: As the role that may write the reference tables.
-        tables: Rows by table, as `read_files` returns them.
-        as_of: From when new versions of known things are valid.
+        files: Rows by table, as `read_files` returns them.
+        as_of: From when new versions of known things are valid that do not say it themselves.
+        full: The files are complete: what they lack ends at `as_of`. Else it stays.
+        dry_run: Find out what would change, and change nothing.
 
     Returns:
         What changed, by table.
 
     Raises:
-        ReferenceFileError: The current version of a changed row is not older than `as_of`.
+        WrongFilesError: The rows contradict each other, or what is known.
         psycopg.Error: The database refused; nothing has changed.
     """
-    with connection.transaction(), connection.cursor() as cursor:
-        return {
-            table: _load_table(cursor, TABLES[table], rows, as_of)
-            for table, rows in sorted(tables.items())
-        }
+    with connection.transaction() as transaction, connection.cursor() as cursor:
+        # Two loads at once would both find the same version current.
+        tables = SQL(", ").join(map(_table, TABLES.values()))
+        cursor.execute(SQL("lock table {} in share row exclusive mode").format(tables))
+        known = {table: _known(cursor, contract) for table, contract in TABLES.items()}
+        after, changes = plan(known, files, as_of, full=full)
+        if dry_run:
+            raise psycopg.Rollback(transaction)
+        for table, contract in TABLES.items():
+            _write(cursor, contract, known[table], after[table])
+        _write_occurrences(cursor, known, after)
+    return changes
 
 
-def _load_table(
-    cursor: Cursor[Any], contract: type[ReferenceRow], rows: Sequence[ReferenceRow], as_of: datetime
-) -> Changes:
-    # Two loads at once would both find the same version current.
-    cursor.execute(SQL("lock table {} in share row exclusive mode").format(_table(contract)))
-    current = _current(cursor, contract, as_of)
-    added, changed = [], []
-    for row in rows:
-        if (known := current.get(row.identity())) is None:
-            added.append(row)
-        elif known.row != row:
-            if not known.older:
-                raise ReferenceFileError(
-                    f"{contract.table}: {' '.join(map(str, row.identity()))}: its current version "
-                    f"is not valid before {as_of.isoformat()}: give a later --as-of"
-                )
-            changed.append(row)
-    cursor.executemany(
-        _close(contract), [{**msgspec.structs.asdict(row), "as_of": as_of} for row in changed]
-    )
-    versions = [(row, _first_valid(row)) for row in added] + [(row, as_of) for row in changed]
-    cursor.executemany(
-        _insert(contract),
-        [{**msgspec.structs.asdict(row), "valid_from": since} for row, since in versions],
-    )
-    return Changes(len(added), len(changed), len(rows) - len(added) - len(changed))
-
-
-@dataclass(frozen=True, slots=True)
-class _Version:
-    row: ReferenceRow
-    older: bool
-
-
-def _current(
-    cursor: Cursor[Any], contract: type[ReferenceRow], as_of: datetime
-) -> dict[tuple[object, ...], _Version]:
-    query = SQL("select {}, valid_from < %s from {} where valid_to = 'infinity'")
+def _known(cursor: Cursor[Any], contract: type[ReferenceRow]) -> Timelines:
     names = contract.__struct_fields__
-    cursor.execute(query.format(_columns(names), _table(contract)), (as_of,))
-    versions = [
-        _Version(contract(**dict(zip(names, values, strict=True))), older)
-        for *values, older in cursor
-    ]
-    return {version.row.identity(): version for version in versions}
-
-
-def _first_valid(row: ReferenceRow) -> object:
-    return _FROM_EVER if row.since is None else getattr(row, row.since)
-
-
-def _close(contract: type[ReferenceRow]) -> Composed:
-    same = SQL(" and ").join(
-        SQL("{} = {}").format(Identifier(name), Placeholder(name)) for name in contract.key
+    cursor.execute(
+        SQL(
+            "select nullif(valid_from, '-infinity'), nullif(valid_to, 'infinity'), {} from {}"
+            " order by valid_from"
+        ).format(_columns(names), _table(contract))
     )
-    query = SQL("update {} set valid_to = %(as_of)s where {} and valid_to = 'infinity'")
-    return query.format(_table(contract), same)
+    timelines: Timelines = {}
+    for since, until, *values in cursor:
+        row = contract(**dict(zip(names, map(_in_utc, values), strict=True)))
+        version = Version(row, _in_utc(since) or EVER, _in_utc(until) or FOREVER)
+        key = row.identity()
+        timelines[key] = (*timelines.get(key, ()), version)
+    return timelines
 
 
-def _insert(contract: type[ReferenceRow]) -> Composed:
-    names = (*contract.__struct_fields__, "valid_from")
-    values = SQL(", ").join(map(Placeholder, names))
-    return SQL("insert into {} ({}) values ({})").format(_table(contract), _columns(names), values)
+def _in_utc(value: Any) -> Any:
+    return value.astimezone(UTC) if isinstance(value, datetime) else value
+
+
+def _write(
+    cursor: Cursor[Any], contract: type[ReferenceRow], known: Timelines, after: Timelines
+) -> None:
+    """Writes the versions that are new or differ, each thing's in order: only one may be open."""
+    rows = [
+        {
+            **msgspec.structs.asdict(version.row),
+            "valid_from": _bound(version.since),
+            "valid_to": _bound(version.until),
+        }
+        for key, timeline in after.items()
+        for version in timeline
+        if version not in known.get(key, ())
+    ]
+    names = (*contract.__struct_fields__, "valid_from", "valid_to")
+    key = (*contract.key, "valid_from")
+    cursor.executemany(
+        SQL("insert into {} ({}) values ({}) on conflict ({}) do update set {}").format(
+            _table(contract),
+            _columns(names),
+            SQL(", ").join(map(Placeholder, names)),
+            _columns(key),
+            SQL(", ").join(
+                SQL("{0} = excluded.{0}").format(Identifier(name))
+                for name in names
+                if name not in key
+            ),
+        ),
+        rows,
+    )
+
+
+def _write_occurrences(cursor: Cursor[Any], known: Known, after: Known) -> None:
+    changed = {
+        table: {key for key, timeline in after[table].items() if known[table].get(key) != timeline}
+        for table in TABLES
+    }
+    subjects = touched(changed, after["devices"])
+    planned: dict[Subject, list[Version]] = {}
+    for (scope, subject, *_), timeline in after["maintenance"].items():
+        if (str(scope), str(subject)) in subjects:
+            planned.setdefault((str(scope), str(subject)), []).extend(timeline)
+    cursor.executemany(
+        "delete from reference.maintenance_occurrences where scope = %s and subject = %s",
+        list(planned),
+    )
+    zones = Zones(after["sites"], after["devices"])
+    with cursor.copy(
+        "copy reference.maintenance_occurrences (scope, subject, mode, planned_from, starts_at,"
+        " ends_at, valid_from, valid_to) from stdin"
+    ) as copy:
+        for versions in planned.values():
+            for version in versions:
+                for each in occurrences(version, zones):
+                    copy.write_row(
+                        (
+                            *(each.work.scope, each.work.subject, each.work.mode),
+                            *(each.work.starts_at, each.starts_at, each.ends_at),
+                            *(_bound(each.valid_from), _bound(each.valid_to)),
+                        )
+                    )
+
+
+def _bound(instant: datetime) -> datetime | str:
+    """Returns an instant as Postgres takes it: Python has no infinity."""
+    return {EVER: "-infinity", FOREVER: "infinity"}.get(instant, instant)
 
 
 def _columns(names: Sequence[str]) -> Composed:

@@ -114,7 +114,7 @@ in_service as (
                 greatest(maintenance.starts_at, maintenance.valid_from),
                 least(maintenance.ends_at, maintenance.valid_to)
             )) as work
-        from {{ source('reference', 'maintenance') }} as maintenance
+        from {{ source('reference', 'maintenance_occurrences') }} as maintenance
         where
             (
                 (maintenance.scope = 'device' and maintenance.subject = registered.device_id)

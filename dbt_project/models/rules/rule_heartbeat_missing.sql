@@ -5,6 +5,8 @@ beats, its commissioning, and the end of unmanaged work (nobody looked before).
 {%- set batch = current_batch() %}
 {%- set default_interval_s = 60 %}
 {%- set intervals_allowed = 3 %}
+{#- Three of the longest intervals that the contract allows. -#}
+{%- set longest_wait_s = 3 * 86400 %}
 
 with
 
@@ -60,12 +62,16 @@ last_beats as (
 work_ends as (
     select distinct registry.device_id, {{ to_us('work.ends_at') }} as us
     from registry
-    inner join {{ source('reference', 'maintenance') }} as work
+    inner join devices on registry.device_id = devices.device_id
+    inner join {{ source('reference', 'maintenance_occurrences') }} as work
         on
             (work.scope = 'device' and work.subject = registry.device_id)
             or (work.scope = 'site' and work.subject = registry.site_id)
     where
         work.mode = 'unmanage'
+        and work.ends_at <= {{ to_timestamp(batch.watermark_us) }}
+        -- What ended earlier than the longest wait before the scope cannot reach into it.
+        and work.ends_at > {{ to_timestamp('devices.from_us') }} - interval '{{ longest_wait_s }} seconds'
         and work.valid_from <= work.ends_at
         and work.valid_to > work.ends_at
         and work.ends_at >= registry.valid_from
@@ -88,7 +94,6 @@ signs as (
         select device_id, start_us as us from registry
         union all
         select device_id, us from work_ends
-        where us <= {{ batch.watermark_us }}
     ) as starts
 ),
 
