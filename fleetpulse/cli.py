@@ -27,6 +27,7 @@ _COMMANDS = {
     "consume": "fleetpulse.consume:consume",
     "status": "fleetpulse.status:status",
     "verify": "fleetpulse.verify:verify",
+    "watermark": "fleetpulse.watermark:app",
     "epochs": "fleetpulse.epochs:app",
     "quarantine": "fleetpulse.quarantine:app",
     "lake": "fleetpulse.lake:app",

@@ -7,6 +7,7 @@ StreamingError
 ├── FencedError          another consumer has moved the offsets: read them, go on from there
 ├── QuarantineError      a quarantined record cannot be treated so: the message says why
 ├── ReferenceFileError   reference files are wrong: correct the lines that it names
+├── WatermarkError       the watermark cannot be treated so: the message says why
 └── OutageError          a system is not there or not well: pause, wait, resume
 
 A record that breaks its contract is no error: it is `decoding.Rejected`, and goes to quarantine.
@@ -39,6 +40,10 @@ class OutageError(StreamingError):
 
 class ReferenceFileError(StreamingError):
     """A reference file cannot be read, breaks its contract, or contradicts what is loaded."""
+
+
+class WatermarkError(StreamingError):
+    """The watermark is not in a state that allows what was asked."""
 
 
 class QuarantineError(StreamingError):

@@ -13,6 +13,8 @@ The pipeline's silence is not the devices' silence, so in a fleet of three sites
 - No offset has moved for 60 s (a standstill): held until 80 % of those heard before are heard
   again, and 60 s more.
 
+Whoever knows better releases a hold (`watermark_holds`): then nothing is held until all is well.
+
 `decide` is pure; `observe` asks the ODS and the broker's ends what it needs.
 """
 
@@ -63,12 +65,15 @@ class Progress:
         seen = None if self.max_event_ts is None else self.max_event_ts - tolerance
         return _latest(self.watermark, seen)
 
+    def second_term(self, tolerance: timedelta) -> datetime | None:
+        """Returns the watermark by having read all that there was; None where there is more."""
+        if self.end_offset is None or self.next_offset < self.end_offset:
+            return None
+        return self.end_asked_at and self.end_asked_at - tolerance
+
     def both_terms(self, tolerance: timedelta) -> datetime | None:
-        """Returns the watermark also by having read all that there was."""
-        proven = None
-        if self.end_offset is not None and self.next_offset >= self.end_offset:
-            proven = self.end_asked_at and self.end_asked_at - tolerance
-        return _latest(self.first_term(tolerance), proven)
+        """Returns the watermark by what has been seen, or by having read all that there was."""
+        return _latest(self.first_term(tolerance), self.second_term(tolerance))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +81,7 @@ class State:
     """The whole watermark between two looks at it.
 
     `resumed_at` is when offsets moved again after a standstill, `returned_at` when enough devices
-    were heard again.
+    were heard again; `released_at` when somebody ended a hold, until all is well.
     """
 
     watermark: datetime | None = None
@@ -88,6 +93,7 @@ class State:
     returned_at: datetime | None = None
     devices_expected: int = 0
     devices_heard: int = 0
+    released_at: datetime | None = None
 
     def held(self, reason: str, now: datetime) -> "State":
         """Returns the state, held for a reason."""
@@ -147,13 +153,15 @@ def decide(
     """
     if not partitions or moved_at is None:
         return state, []
-    state = _after_standstill(state, moved_at, now, returned)
+    released = state.released_at is not None
+    if not released:
+        state = _after_standstill(state, moved_at, now, fleet_at, returned)
     if state.stood_still:
         return state, []
     accepted = [replace(each, watermark=each.both_terms(tolerance)) for each in partitions]
     whole = _least(accepted)
     fleet = whole and fleet_at(whole)
-    if not fleet or not fleet.present:
+    if not released and (not fleet or not fleet.present):
         accepted = [
             replace(
                 each,
@@ -168,16 +176,18 @@ def decide(
     if not whole or not fleet:
         return state, []
     counted = replace(state, devices_expected=fleet.devices, devices_heard=fleet.heard)
-    if not fleet.present:
+    if not released and not fleet.present:
         if not state.heard_once:
             return counted, []
         return counted.held(fleet.absence(whole), now), []
+    well = fleet.present and now - moved_at <= STANDSTILL
     moved = replace(
         counted,
         watermark=_latest(state.watermark, whole),
         heard_once=True,
         held_since=None,
         held_reason=None,
+        released_at=None if well else state.released_at,
     )
     return moved, accepted
 
@@ -186,12 +196,14 @@ def _after_standstill(
     state: State,
     moved_at: datetime,
     now: datetime,
+    fleet_at: Callable[[datetime], Fleet],
     returned: Callable[[datetime, datetime], tuple[int, int]],
 ) -> State:
     """Returns the state with a standstill begun, gone on, or over."""
     if state.watermark is None:
         return state
-    if now - moved_at > STANDSTILL:
+    # Where a few devices are all there is, their silence is a standstill too: it must be found.
+    if now - moved_at > STANDSTILL and fleet_at(state.watermark).guarded:
         stopped = replace(state, stood_still=True, resumed_at=None, returned_at=None)
         return stopped.held(f"nothing has landed since {moved_at:%Y-%m-%d %H:%M:%S} UTC", now)
     if not state.stood_still:
@@ -221,15 +233,8 @@ def advance(
         tolerance: The late tolerance.
     """
     with connection.transaction():
-        with connection.cursor(row_factory=class_row(State)) as cursor:
-            state = cursor.execute(
-                "select watermark, heard_once, held_since, held_reason, stood_still, resumed_at,"
-                " returned_at, coalesce(devices_expected, 0) as devices_expected,"
-                " coalesce(devices_heard, 0) as devices_heard from control.watermark for update"
-            ).fetchone()
-        if state is None:
-            raise LookupError("control.watermark has lost its row: insert default values")
-        partitions, moved_at = _read_progress(connection)
+        state = read_state(connection)
+        partitions, moved_at = read_progress(connection)
         partitions = [
             each.asked(ends.get((each.topic, each.partition)), asked_at) for each in partitions
         ]
@@ -241,7 +246,7 @@ def advance(
             asked_at,
             tolerance,
             lambda moment: _fleet_at(connection, topics, moment),
-            lambda before, since: _returned(connection, topics, before, since),
+            lambda before, since: count_returned(connection, topics, before, since),
         )
         _write(
             connection, after, {(p.topic, p.epoch, p.partition): p for p in partitions}, accepted
@@ -249,7 +254,22 @@ def advance(
     return after
 
 
-def _read_progress(connection: psycopg.Connection) -> tuple[list[Progress], datetime | None]:
+def read_state(connection: psycopg.Connection) -> State:
+    """Returns the watermark's state, locked until the transaction ends."""
+    with connection.cursor(row_factory=class_row(State)) as cursor:
+        state = cursor.execute(
+            "select watermark, heard_once, held_since, held_reason, stood_still, resumed_at,"
+            " returned_at, coalesce(devices_expected, 0) as devices_expected,"
+            " coalesce(devices_heard, 0) as devices_heard, released_at"
+            " from control.watermark for update"
+        ).fetchone()
+    if state is None:
+        raise LookupError("control.watermark has lost its row: insert default values")
+    return state
+
+
+def read_progress(connection: psycopg.Connection) -> tuple[list[Progress], datetime | None]:
+    """Returns how far the partitions have come, and when an offset last moved."""
     # Of the topic's newest epoch alone: one that has ended holds nothing up.
     with connection.cursor(row_factory=class_row(Progress)) as cursor:
         partitions = cursor.execute(
@@ -275,7 +295,7 @@ def _write(
         " held_since = %(held_since)s, held_reason = %(held_reason)s,"
         " stood_still = %(stood_still)s, resumed_at = %(resumed_at)s,"
         " returned_at = %(returned_at)s, devices_expected = %(devices_expected)s,"
-        " devices_heard = %(devices_heard)s, updated_at = now()",
+        " devices_heard = %(devices_heard)s, released_at = %(released_at)s, updated_at = now()",
         {name: getattr(state, name) for name in State.__dataclass_fields__},
     )
     final = asked | {(each.topic, each.epoch, each.partition): each for each in accepted}
@@ -327,9 +347,10 @@ def _fleet_at(connection: psycopg.Connection, topics: Sequence[str], moment: dat
     return found or Fleet(0, 0, 0)
 
 
-def _returned(
+def count_returned(
     connection: psycopg.Connection, topics: Sequence[str], before: datetime, since: datetime
 ) -> tuple[int, int]:
+    """Returns how many were heard right before a moment, and how many of them again since."""
     query = sql.SQL(
         "with life as ({life}),"
         " earlier as (select distinct device_id from life"

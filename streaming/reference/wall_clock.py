@@ -1,9 +1,9 @@
 """A wall clock's times as instants, also where the clock is put forward or back.
 
 A span of wall-clock time is the widest that anybody may read out of it: from the first instant at
-which the clock has come to its start, to the instant from which on the clock is at its end for
-good. So a time that is skipped stands for the moment of skipping, and of a time that comes twice
-the first starts and the second ends.
+which the clock has come to its start, to the last at which it is not past its end. So a time that
+is skipped stands for the moment of skipping; of a time that comes twice the first starts a span,
+and the second ends one.
 """
 
 from bisect import bisect_left

@@ -1,10 +1,14 @@
 """What the oracle reads: records, the registry, limits and planned work."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
+from tests.oracle.recurrence import Recurrence
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
 DAY = 24 * 60 * MINUTE
@@ -12,6 +16,11 @@ DAY = 24 * 60 * MINUTE
 TELEMETRY = "telemetry.raw"
 HEARTBEAT = "heartbeat.raw"
 ALERTS = "alerts.raw"
+
+
+def us_of(instant: datetime) -> int:
+    """Returns an instant as microseconds since 1970."""
+    return (instant - EPOCH) // timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,13 +70,21 @@ class Device:
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """Planned work, from its start (exclusive) to its end (inclusive)."""
+    """Planned work, from its start (exclusive) to its end (inclusive); if it recurs, the first."""
 
     scope: str
     subject: str
     mode: str
     starts_us: int
     ends_us: int
+    recurrence: Recurrence | None = None
+
+    @cached_property
+    def spans_us(self) -> list[tuple[int, int]]:
+        """Each time that it is done."""
+        if self.recurrence is None:
+            return [(self.starts_us, self.ends_us)]
+        return [(us_of(start), us_of(end)) for start, end in self.recurrence.spans()]
 
 
 @dataclass(frozen=True)
@@ -80,6 +97,7 @@ class World:
     work: tuple[Work, ...]
     watermark_us: int
     known_from_us: int
+    zones: Mapping[str, str] = field(default_factory=dict)
 
     def events(self, topic: str) -> list[Record]:
         """The records that count as events: no tombstone, no second one with the same event_id."""
@@ -105,7 +123,7 @@ class World:
         registered = us >= device.commissioned_us
         return any(
             work.mode == mode
-            and work.starts_us < us <= work.ends_us
+            and any(start < us <= end for start, end in work.spans_us)
             and (
                 work.subject == device.device_id
                 if work.scope == "device"

@@ -66,11 +66,12 @@ def heartbeat_missing(world: World, device: Device) -> list[Verdict]:
     }
     began = max(device.commissioned_us, world.known_from_us)
     restarts = [
-        work.ends_us
+        end
         for work in world.work
         if work.mode == "unmanage"
         and work.subject == (device.device_id if work.scope == "device" else device.site_id)
-        and work.ends_us <= world.watermark_us
+        for _, end in work.spans_us
+        if end <= world.watermark_us
     ]
     signs = dict.fromkeys((began, *restarts), 60) | beats
     verdicts = []

@@ -63,7 +63,7 @@ def test_a_batch_that_is_done_stays_as_it_is(warehouse: Warehouse) -> None:
 def run(warehouse: Warehouse, world: World, cuts: list[Cut], *, fail_at: int | None) -> None:
     """Lands the log and works the batches off; one of them stops half way and is run again."""
     warehouse.empty()
-    warehouse.register(world.devices, world.limits_c, world.work)
+    warehouse.register(world.devices, world.limits_c, world.work, world.zones)
     # Some were redriven, in another order than their offsets: before, with or after their batch.
     warehouse.land(world.records, random_redrives(1, world) if cuts[-1].redrive else None)
     for cut in cuts:

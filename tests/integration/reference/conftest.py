@@ -27,7 +27,7 @@ def connection(ods: dict[str, str]) -> Iterator[psycopg.Connection]:
     with psycopg.connect(ods["OWNER"]) as owner:
         owner.execute(
             "truncate reference.devices, reference.sites, reference.model_limits,"
-            " reference.maintenance"
+            " reference.maintenance, reference.maintenance_occurrences"
         )
     with psycopg.connect(ods["REFERENCE"]) as connection:
         yield connection
