@@ -51,6 +51,8 @@ def release(
 
     It lasts until the fleet is heard and data land; then the watermark is guarded again.
     """
+    if not why.strip():
+        raise typer.BadParameter("say why", param_hint="--why")
     with _ods() as connection:
         if not yes:
             tolerance = timedelta(seconds=settings.load().insights.late_tolerance_s)

@@ -9,6 +9,7 @@ from streaming.reference.problems import Problems
 from streaming.reference.recurrence import RecurrenceError, parse
 from streaming.reference.timeline import (
     EVER,
+    FOREVER,
     Changes,
     Entry,
     Key,
@@ -19,7 +20,7 @@ from streaming.reference.timeline import (
     said,
 )
 from streaming.reference.wall_clock import local
-from streaming.reference.zones import Zones
+from streaming.reference.zones import UnknownZoneError, Zones
 
 Known = dict[str, Timelines]
 """All tables."""
@@ -46,9 +47,12 @@ def plan(
         if full:
             _end_others(table, after[table], entries, as_of, problems)
         changes[table] = Changes()
+        told = {entry.row.identity() for entry in entries}
         for key, timeline in after[table].items():
-            changes[table].note(_name(key), before.get(key, ()), timeline)
+            if key in told or timeline != before[key]:
+                changes[table].note(_name(key), before.get(key, ()), timeline)
     _check_subjects(after, files, problems)
+    _check_sites_that_end(known, after, files, problems)
     problems.check()
     _check_recurrences(after, files, problems)
     problems.check()
@@ -124,6 +128,26 @@ def _check_subjects(after: Known, files: Mapping[str, Sequence[Entry]], problems
                 problems.add(entry.file, entry.line, "subject", words)
 
 
+def _check_sites_that_end(
+    known: Known, after: Known, files: Mapping[str, Sequence[Entry]], problems: Problems
+) -> None:
+    """Finds sites that end although devices are still there: they would miss their time zone."""
+    ended = {
+        key
+        for key, timeline in after["sites"].items()
+        if timeline[-1].until < FOREVER and timeline != known["sites"].get(key)
+    }
+    if not ended:
+        return
+    for timeline in after["devices"].values():
+        last = timeline[-1]
+        if last.until < FOREVER or not isinstance(last.row, DeviceRow):
+            continue
+        if (last.row.site_id,) in ended and last.row.decommissioned_at is None:
+            words = f"{last.row.site_id} would end, and {last.row.device_id} is still there"
+            problems.add(files["sites"][0].file, None, None, words)
+
+
 def _check_recurrences(
     after: Known, files: Mapping[str, Sequence[Entry]], problems: Problems
 ) -> None:
@@ -137,7 +161,7 @@ def _check_recurrences(
             zone = zones.at(row.scope, row.subject, row.starts_at)
             first, end_shown = local(row.starts_at, zone), local(row.ends_at, zone)
             parse(row.recurrence).check(first, end_shown - first, zone)
-        except (LookupError, RecurrenceError) as error:
+        except (UnknownZoneError, RecurrenceError) as error:
             words = f"{row.recurrence!r}: {error}"
             problems.add(entry.file, entry.line, "recurrence", words)
 

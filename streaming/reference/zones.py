@@ -8,6 +8,10 @@ from streaming.reference.contracts import DeviceRow, ReferenceRow, SiteRow
 from streaming.reference.timeline import Timeline, Timelines
 
 
+class UnknownZoneError(LookupError):
+    """Nobody knows where a subject is."""
+
+
 class Zones:
     """The time zones of sites, and of devices by the site that they are registered at."""
 
@@ -19,7 +23,7 @@ class Zones:
         """Returns the zone at an instant: before the first version the first, in a gap the last.
 
         Raises:
-            LookupError: The subject, or its site, is not known.
+            UnknownZoneError: The subject, or its site, is not known.
         """
         site = subject
         if scope == "device":
@@ -46,7 +50,7 @@ class Zones:
     @staticmethod
     def _versions(timelines: Timelines, kind: str, name: str) -> Timeline:
         if (name,) not in timelines:
-            raise LookupError(f"the {kind} {name!r} is not known, so neither is its time zone")
+            raise UnknownZoneError(f"the {kind} {name!r} is not known, so neither is its time zone")
         return timelines[(name,)]
 
 

@@ -14,12 +14,22 @@ class Landing:
             "truncate landing.offsets, landing.quarantine, landing.quarantine_log,"
             " landing.heartbeat_raw,"
             " control.batches, control.partition_progress, control.watermark,"
+            " control.watermark_releases,"
             " ticketing.intents, ticketing.attempts, reference.devices restart identity;"
             " update landing.redrives set last = 0;"
             " insert into control.watermark default values;"
             " insert into reference.devices values"
             " ('VM-000001', 'SITE-0001', 'COLD-300', '2026-01-01Z', null, null, null,"
             " '2026-01-01Z')"
+        )
+
+    def register_sites(self, count: int) -> None:
+        """Registers a device at each of so many sites, and nobody else."""
+        self.forget_devices()
+        self._db.execute(
+            "insert into reference.devices select 'VM-' || n, 'SITE-' || n, 'COLD-300',"
+            " '2026-01-01Z', null, null, null, '2026-01-01Z' from generate_series(1, %s) n",
+            [count],
         )
 
     def forget_devices(self) -> None:
@@ -75,6 +85,12 @@ class Landing:
         """Returns the redrives (from, to] of all batches."""
         return self._db.execute(
             "select from_redrive, to_redrive from control.batches order by batch_id"
+        ).fetchall()
+
+    def releases(self) -> list[tuple[str, str, datetime]]:
+        """Returns who ended which holds of the watermark, and why."""
+        return self._db.execute(
+            "select released_by, why, held_since from control.watermark_releases order by 1"
         ).fetchall()
 
     def intent(self, key: str, kind: str, no: int = 1) -> None:

@@ -9,13 +9,19 @@ from sandbox.postgres import ODS_ROLES
 
 
 @pytest.fixture(scope="module")
-def ods(sandbox_env: dict[str, str], fresh_database: Callable[[], str]) -> dict[str, str]:
+def environment(sandbox_env: dict[str, str], fresh_database: Callable[[], str]) -> dict[str, str]:
+    """What commands are given here: an ODS of their own."""
+    return {**sandbox_env, "FLEETPULSE_ODS__DATABASE": fresh_database()}
+
+
+@pytest.fixture(scope="module")
+def ods(environment: dict[str, str]) -> dict[str, str]:
     """Connection strings by role."""
     prefix = "FLEETPULSE_ODS__"
-    host, port = sandbox_env[f"{prefix}HOST"], sandbox_env[f"{prefix}PORT"]
-    database = fresh_database()
+    host, port = environment[f"{prefix}HOST"], environment[f"{prefix}PORT"]
+    database = environment[f"{prefix}DATABASE"]
     return {
-        name: f"postgresql://{role}:{sandbox_env[f'{prefix}PASSWORDS__{name}']}"
+        name: f"postgresql://{role}:{environment[f'{prefix}PASSWORDS__{name}']}"
         f"@{host}:{port}/{database}"
         for name, role in ODS_ROLES.items()
     }

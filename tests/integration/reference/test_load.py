@@ -163,11 +163,22 @@ def test_a_version_in_the_past_corrects_history_up_to_the_next(
 
 def test_what_a_file_lacks_stays_unless_the_file_is_full(connection: psycopg.Connection) -> None:
     put(connection, limit(8), limit(5, "FRESH-100"))
-    put(connection, limit(9, "SNACK-200"), as_of=LATER)
+    told = put(connection, limit(9, "SNACK-200"), as_of=LATER)
+    assert told == {"model_limits": Changes(added=["SNACK-200"])}
     assert versions(connection, "FRESH-100") == [(5.0, "-infinity", "infinity")]
     changes = put(connection, limit(8), limit(9, "SNACK-200"), as_of=LATER, full=True)
     assert changes == {"model_limits": Changes(ended=[End("FRESH-100", LATER)], unchanged=2)}
     assert versions(connection, "FRESH-100") == [(5.0, "-infinity", "2026-03-01 13:00:00+00")]
+
+
+def test_a_site_where_a_device_still_is_does_not_end(connection: psycopg.Connection) -> None:
+    put(connection, site(), device(), site(site_id="SITE-2"))
+    with pytest.raises(WrongFilesError, match="SITE-1 would end, and VM-1 is still there"):
+        put(connection, site(site_id="SITE-2"), as_of=LATER, full=True)
+    moved = put(
+        connection, site(site_id="SITE-2"), device(site_id="SITE-2"), as_of=LATER, full=True
+    )
+    assert moved["sites"] == Changes(ended=[End("SITE-1", LATER)], unchanged=1)
 
 
 def test_a_full_file_without_rows_ends_nothing(connection: psycopg.Connection) -> None:

@@ -164,6 +164,12 @@ class TestAStandstill:
         state, _ = Look(state=State(), moved_at=ago(3600)).decide(at(seen=ago(10)))
         assert (state.stood_still, state.watermark) == (False, ago(15))
 
+    def test_of_a_fleet_of_two_sites_it_is_the_silence_of_the_devices(self) -> None:
+        few = Fleet(devices=10, sites=2, heard=0)
+        proven = at(seen=ago(300), next_offset=7, end=7, asked=ago(2))
+        state, _ = Look(moved_at=ago(61), fleet=few).decide(proven)
+        assert (state.stood_still, state.held_since, state.watermark) == (False, None, ago(7))
+
     def test_it_goes_on_until_eight_in_ten_are_heard_again(self) -> None:
         state, _ = Look(state=self.STOOD, heard_again=(10, 7)).decide(at(seen=ago(1)))
         assert (state.stood_still, state.resumed_at, state.returned_at) == (True, ago(1), None)
@@ -182,6 +188,28 @@ class TestAStandstill:
         returning = replace(self.STOOD, resumed_at=ago(90), returned_at=ago(70))
         state, _ = Look(state=returning, moved_at=ago(61)).decide(at(seen=ago(1)))
         assert (state.stood_still, state.resumed_at, state.returned_at) == (True, None, None)
+
+
+class TestARelease:
+    RELEASED = replace(BEFORE, released_at=ago(30))
+    NOBODY = Fleet(devices=10, sites=3, heard=0)
+    PROVEN = at(HEARTBEATS, seen=ago(300), next_offset=7, end=7, asked=ago(2))
+
+    def test_lets_the_watermark_move_although_nobody_is_heard_and_nothing_lands(self) -> None:
+        look = Look(state=self.RELEASED, moved_at=ago(300), fleet=self.NOBODY)
+        state, _ = look.decide(self.PROVEN)
+        assert (state.watermark, state.held_since, state.released_at) == (ago(7), None, ago(30))
+
+    def test_goes_on_through_a_standstill_and_while_the_fleet_is_away(self) -> None:
+        for moved_at, fleet in ((ago(61), ALL_HEARD), (ago(1), self.NOBODY)):
+            look = Look(state=self.RELEASED, moved_at=moved_at, fleet=fleet)
+            assert look.decide(self.PROVEN)[0].released_at == ago(30)
+
+    def test_is_over_when_the_fleet_is_heard_and_data_land(self) -> None:
+        state, _ = Look(state=self.RELEASED).decide(self.PROVEN)
+        assert (state.watermark, state.released_at) == (ago(7), None)
+        held, _ = Look(state=state, fleet=self.NOBODY).decide(self.PROVEN)
+        assert held.held_since == NOW
 
 
 class TestTheBrokersEnd:
