@@ -10,7 +10,7 @@ from datetime import datetime
 
 from streaming.reference.contracts import DeviceRow, MaintenanceRow
 from streaming.reference.recurrence import parse
-from streaming.reference.timeline import Key, Timelines, Version
+from streaming.reference.timeline import EVER, Key, Timelines, Version
 from streaming.reference.wall_clock import local, span
 from streaming.reference.zones import Zones
 
@@ -33,12 +33,15 @@ def occurrences(version: Version, zones: Zones) -> Iterator[Occurrence]:
     """Yields when a version of planned work takes place while it is valid.
 
     A device that moves, or a site whose time zone is corrected, follows another wall clock from
-    then on: each zone's occurrences count that begin while it is the subject's.
+    then on: each zone's occurrences count that begin while it is the subject's. In order; none ends
+    before the one before, on which SQL relies.
     """
     work = version.row
     if not isinstance(work, MaintenanceRow):
         raise TypeError(f"{work} is no planned work")
-    for starts_at, ends_at in _spans(work, zones):
+    ended = EVER
+    for starts_at, ends in sorted(set(_spans(work, zones))):
+        ended = ends_at = max(ended, ends)
         if starts_at < version.until and version.since <= ends_at:
             yield Occurrence(work, starts_at, ends_at, version.since, version.until)
 

@@ -13,8 +13,8 @@ create table reference.maintenance_occurrences (
     check (starts_at < ends_at),
     check (valid_from < valid_to)
 );
-create index maintenance_occurrences_ends on reference.maintenance_occurrences (scope, subject, ends_at, starts_at);
-comment on table reference.maintenance_occurrences is 'Planned work as it takes place, each in (starts_at, ends_at]; of what recurs, every time. Made from reference.maintenance by `fleetpulse reference load`.';
+create index maintenance_occurrences_ends on reference.maintenance_occurrences (ends_at);
+comment on table reference.maintenance_occurrences is 'Planned work as it takes place, each in (starts_at, ends_at]; of what recurs, every time, each ending no earlier than the one before. Made from reference.maintenance by `fleetpulse reference load`.';
 comment on column reference.maintenance_occurrences.planned_from is 'With scope, subject, mode and valid_from: the row of reference.maintenance.';
 comment on column reference.maintenance.recurrence is 'Part of an RRULE of RFC 5545, on the wall clock of the site; null: once. starts_at and ends_at are of the first.';
 
