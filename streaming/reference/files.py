@@ -4,6 +4,7 @@ import csv
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import cast
 
 import msgspec
 
@@ -110,14 +111,14 @@ class _File:
                 wrong = True
         if wrong:
             return None
-        since, until = (values.pop(name, None) for name in VALIDITY)
+        since, until = (cast(datetime | None, values.pop(name, None)) for name in VALIDITY)
         row = self._contract(**values)
         for column, words in row.contradictions():
             self._problems.add(self._name, line, column, words)
             wrong = True
         if wrong:
             return None
-        return Entry(row, self._name, line, _instant(since), _instant(until))
+        return Entry(row, self._name, line, since, until)
 
 
 def _convert(name: str, text: str, kind: object) -> object:
@@ -132,10 +133,6 @@ def _convert(name: str, text: str, kind: object) -> object:
             raise ValueError(f"the year is not from {FIRST_YEAR} to {LAST_YEAR}")
         return value.astimezone(UTC)
     return value
-
-
-def _instant(value: object) -> datetime | None:
-    return value if isinstance(value, datetime) else None
 
 
 def _lower(sentence: str) -> str:

@@ -21,7 +21,7 @@ comment on column reference.maintenance.recurrence is 'Part of an RRULE of RFC 5
 -- What was written as a recurrence before meant nothing: each took place once.
 update reference.maintenance set recurrence = null;
 insert into reference.maintenance_occurrences (scope, subject, mode, planned_from, starts_at, ends_at, valid_from, valid_to)
-select scope, subject, mode, starts_at, starts_at, ends_at, valid_from, valid_to from reference.maintenance;
+select scope, subject, mode, starts_at as planned_from, starts_at, ends_at, valid_from, valid_to from reference.maintenance;
 
 -- An occurrence has no history of its own: it is made anew when its plan or its time zone changes.
 grant select, insert, delete on reference.maintenance_occurrences to fleetpulse_reference;
