@@ -107,7 +107,8 @@ def _print(tables: Mapping[str, Changes], *, dry_run: bool) -> None:
         lines += [
             f"{table}: {change.thing} from {said(change.since)}: "
             + ", ".join(
-                f"{name} {_said(old)} → {_said(new)}" for name, (old, new) in change.columns.items()
+                f"{name} {_shown(old)} → {_shown(new)}"
+                for name, (old, new) in change.columns.items()
             )
             for change in changes.changed
         ]
@@ -123,3 +124,7 @@ def _print(tables: Mapping[str, Changes], *, dry_run: bool) -> None:
 def _said(value: object) -> object:
     """Returns a cell as a file would have it, an empty one as null."""
     return said(value) if isinstance(value, datetime) else value
+
+
+def _shown(value: object) -> object:
+    return "–" if value is None else _said(value)
