@@ -95,7 +95,10 @@ def _artifact(jar: Jar) -> "Artifact":
 
 def _cached(jar: Jar) -> Path | None:
     path = _artifact(jar).cached_path
-    return path if path is not None and path.exists() and _sha256(path) == jar.sha256 else None
+    try:
+        return path if path is not None and _sha256(path) == jar.sha256 else None
+    except FileNotFoundError:  # never fetched, or another sandbox is fetching it anew
+        return None
 
 
 def _download(jar: Jar) -> Path:

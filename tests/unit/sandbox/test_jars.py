@@ -1,6 +1,8 @@
 import hashlib
 import io
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 import requests
@@ -62,6 +64,35 @@ def test_a_missing_jar_is_fetched_and_counted(cached: Path, maven: Maven) -> Non
 def test_a_jar_that_was_cut_short_is_fetched_anew(cached: Path, maven: Maven) -> None:
     cached.parent.mkdir(parents=True)
     cached.write_bytes(CONTENT[:3])
+    assert fetch([JAR], lambda *_: None) == [cached]
+    assert cached.read_bytes() == CONTENT
+
+
+def test_two_sandboxes_at_once_fetch_into_an_empty_cache_one_after_the_other(
+    cached: Path, maven: Maven, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both_lack_it = Barrier(2)
+    lock = jars._cache_lock
+    monkeypatch.setattr(jars, "_cache_lock", lambda: (both_lack_it.wait(10), lock())[1])
+    with ThreadPoolExecutor(2) as pool:
+        fetched = list(pool.map(lambda _: fetch([JAR], lambda *_: None), range(2)))
+    assert fetched == [[cached]] * 2
+    assert maven.asked.count(cached.name) == 1
+
+
+def test_a_jar_that_another_sandbox_removes_while_we_look_is_missing_and_fetched(
+    cached: Path, maven: Maven, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cached.parent.mkdir(parents=True)
+    cached.write_bytes(CONTENT[:3])
+    sha256 = jars._sha256
+
+    def removed(path: Path) -> str:
+        monkeypatch.setattr(jars, "_sha256", sha256)
+        path.unlink()
+        return sha256(path)
+
+    monkeypatch.setattr(jars, "_sha256", removed)
     assert fetch([JAR], lambda *_: None) == [cached]
     assert cached.read_bytes() == CONTENT
 
