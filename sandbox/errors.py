@@ -2,6 +2,7 @@
 
 SandboxError
 ├── StartError    a server did not come up, or died: its log's end is in the message
+│   └── PortLostError  because somebody else has taken its port
 ├── StopError     a process of ours would not end
 ├── LockedError   another command is changing this sandbox
 ├── JarError      a jar is missing, or is not the one that the lock file names
@@ -16,6 +17,10 @@ class SandboxError(Exception):
 
 class StartError(SandboxError):
     """A server did not come up, or died while it was waited for."""
+
+
+class PortLostError(StartError):
+    """A server died while starting, and somebody else listens on a port of its own."""
 
 
 class StopError(SandboxError):

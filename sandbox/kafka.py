@@ -73,6 +73,7 @@ class Kafka:
     name = "kafka"
     ports = ("kafka", "kafka_controller")
     stop_signal = signal.SIGTERM
+    abandon_signal = signal.SIGKILL
 
     def __init__(
         self, home: Path, ports: Ports, jars: Sequence[Jar], topics: Iterable[str]

@@ -45,6 +45,7 @@ class ObjectStore:
     name = "s3"
     ports = ("s3",)
     stop_signal = signal.SIGTERM
+    abandon_signal = signal.SIGKILL
 
     def __init__(self, home: Path, ports: Ports, credentials: Credentials) -> None:
         self._folder = home / "s3"

@@ -5,6 +5,8 @@ import socket
 from collections.abc import Iterable
 from pathlib import Path
 
+import psutil
+
 from sandbox.errors import StateError
 from sandbox.files import read_json, write_json
 
@@ -81,3 +83,15 @@ def answers(port: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def listens(process: psutil.Process, port: int) -> bool:
+    """Returns whether it is this process that accepts connections there."""
+    try:
+        sockets = process.net_connections("tcp")
+    except psutil.NoSuchProcess:
+        return False
+    return any(
+        each.status == psutil.CONN_LISTEN and each.laddr and each.laddr.port == port
+        for each in sockets
+    )

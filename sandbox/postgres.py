@@ -65,6 +65,7 @@ class Postgres:
     name = "postgres"
     ports = ("postgres",)
     stop_signal = signal.SIGINT  # "fast"; SIGTERM waits for the clients to leave
+    abandon_signal = signal.SIGQUIT  # "immediate"; SIGKILL would leave its processes behind
 
     def __init__(self, home: Path, ports: Ports, credentials: Credentials) -> None:
         self._folder = home / "postgres"

@@ -6,9 +6,10 @@ environment = Sandbox(Path(".fleetpulse")).up()
 import fcntl
 import importlib.util
 import shutil
+import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -21,12 +22,12 @@ import psutil
 
 from sandbox.credentials import Credentials
 from sandbox.environment import environment
-from sandbox.errors import LockedError, PlatformError, SandboxError, StartError
+from sandbox.errors import LockedError, PlatformError, PortLostError, SandboxError, StartError
 from sandbox.files import tail
 from sandbox.jars import read_lock
 from sandbox.kafka import Kafka
 from sandbox.object_store import ACCESS_KEY, SECRET_KEY, ObjectStore
-from sandbox.ports import Ports
+from sandbox.ports import Ports, is_free, listens
 from sandbox.postgres import ROLES, Postgres
 from sandbox.process import Daemon, Identity, State
 from sandbox.server import NotReadyError, Server
@@ -140,7 +141,7 @@ class Sandbox:
         if not self.home.exists():
             return
         with self._locked():
-            self._down(report)
+            self._end(report, lambda server: server.stop_signal)
 
     def reset(self, report: Report = silent) -> None:
         """Stops the servers and deletes all that the sandbox keeps.
@@ -151,7 +152,7 @@ class Sandbox:
         if not self.home.exists():
             return
         with self._locked():
-            self._down(report)
+            self._end(report, lambda server: server.abandon_signal)
             for name in OWNED:
                 if (self.home / name).exists():
                     shutil.rmtree(self.home / name)
@@ -198,6 +199,17 @@ class Sandbox:
         self, server: Server, ports: Ports, report: Report, given_up: threading.Event
     ) -> None:
         began = time.monotonic()
+        try:
+            self._start(server, ports, report, given_up)
+        except PortLostError:
+            # Taken between our look at it and the server's: chance, which does not come twice.
+            self._start(server, ports, report, given_up)
+        server.provision()
+        report(server.name, f"ready at {server.address} ({time.monotonic() - began:.1f} s)")
+
+    def _start(
+        self, server: Server, ports: Ports, report: Report, given_up: threading.Event
+    ) -> None:
         daemon = Daemon(server.name, self.home)
         if daemon.state() is not State.RUNNING:
             for name in server.ports:
@@ -207,15 +219,13 @@ class Sandbox:
             server.prepare(lambda step: report(server.name, step))
             report(server.name, "starting")
             daemon.start(server.command())
-        _wait(server, daemon, given_up)
-        server.provision()
-        report(server.name, f"ready at {server.address} ({time.monotonic() - began:.1f} s)")
+        _wait(server, daemon, [ports[name] for name in server.ports], given_up)
 
-    def _down(self, report: Report) -> None:
+    def _end(self, report: Report, signal_for: Callable[[Server], signal.Signals]) -> None:
         ports, credentials = Ports(self._ports_file), Credentials(self._credentials_file)
         for server in reversed(self._servers(ports, credentials)):
             report(server.name, "stopping")
-            stopped = Daemon(server.name, self.home).stop(server.stop_signal, STOP_PATIENCE_S)
+            stopped = Daemon(server.name, self.home).stop(signal_for(server), STOP_PATIENCE_S)
             report(server.name, "stopped" if stopped else "was not running")
 
     def _status(self, server: Server) -> ServerStatus:
@@ -259,7 +269,9 @@ def _lock(file: IO[str]) -> bool:
     return True
 
 
-def _wait(server: Server, daemon: Daemon, given_up: threading.Event) -> None:
+def _wait(
+    server: Server, daemon: Daemon, ports: Collection[int], given_up: threading.Event
+) -> None:
     deadline = time.monotonic() + START_PATIENCE_S
     while True:
         # Looked at before the question: who died in between is found in the next round.
@@ -269,11 +281,15 @@ def _wait(server: Server, daemon: Daemon, given_up: threading.Event) -> None:
         except NotReadyError as error:
             reason = str(error)
         else:
-            if daemon.process() is not None:
+            process = daemon.process()
+            if process is not None and all(listens(process, port) for port in ports):
                 return
             reason = f"something else answers at {server.address}"
         if not alive:
-            raise StartError(_with_log(f"{server.name} died while starting", daemon))
+            lost = not all(is_free(port) for port in ports)
+            raise (PortLostError if lost else StartError)(
+                _with_log(f"{server.name} died while starting", daemon)
+            )
         if time.monotonic() > deadline:
             raise StartError(
                 _with_log(

@@ -33,6 +33,10 @@ class Server(Protocol):
     def stop_signal(self) -> signal.Signals:
         """The signal that it takes as "end in order, now"."""
 
+    @property
+    def abandon_signal(self) -> signal.Signals:
+        """The signal that ends it at once, with all its processes; its data are not kept."""
+
     def prepare(self, report: Report) -> None:
         """Puts files in place, and what a start after a crash needs out of the way.
 

@@ -22,6 +22,7 @@ class ServiceNow:
     name = "servicenow"
     ports = ("servicenow",)
     stop_signal = signal.SIGTERM
+    abandon_signal = signal.SIGKILL
 
     def __init__(self, home: Path, ports: Ports, credentials: Credentials) -> None:
         self._folder = home / "servicenow"

@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from sandbox.errors import StartError
 from sandbox.files import tail
-from sandbox.ports import HOST
+from sandbox.ports import HOST, Ports
 from sandbox.process import Daemon, Identity, still_there
 from sandbox.sandbox import Health, Sandbox
 from tests.integration.sandbox.conftest import Clients
@@ -43,8 +43,13 @@ def health(sandbox: Sandbox) -> dict[str, Health]:
     return {server.name: server.health for server in sandbox.status()}
 
 
-def belongs_to(process: psutil.Process, sandbox: Sandbox) -> bool:
-    return any(str(sandbox.home) in argument for argument in process.info["cmdline"] or ())
+def running(sandbox: Sandbox) -> list[psutil.Process]:
+    """Returns the processes whose command names the sandbox's home."""
+    return [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if any(str(sandbox.home) in argument for argument in process.info["cmdline"] or ())
+    ]
 
 
 def leave_something(clients: Clients, mark: str) -> None:
@@ -82,8 +87,7 @@ def test_two_ups_at_once_start_one_of_each(sandbox: Sandbox) -> None:
         first, second = pool.map(lambda _: Sandbox(sandbox.home).up(), range(2))
     assert first == second
     assert set(health(sandbox).values()) == {Health.UP}
-    running = [each for each in psutil.process_iter(["cmdline"]) if belongs_to(each, sandbox)]
-    assert len(running) == len(SERVERS)
+    assert len(running(sandbox)) == len(SERVERS)
 
 
 def test_data_and_settings_survive_down_and_up(sandbox: Sandbox, clients: Clients) -> None:
@@ -148,6 +152,29 @@ def test_a_port_taken_by_a_stranger_while_down_is_replaced(
         assert connection.execute("select 1").fetchone() == (1,)
 
 
+def test_a_port_that_a_stranger_takes_while_its_server_starts_is_replaced(
+    sandbox: Sandbox, clients: Clients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop(sandbox, "postgres")
+    old = int(clients.setting("ODS__PORT"))
+    look = Ports.replace_if_taken
+    with socket.socket() as stranger:
+        stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+
+        def look_too_early(ports: Ports, name: str) -> int | None:
+            found = look(ports, name)
+            if ports[name] == old:
+                stranger.bind((HOST, old))
+                stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)  # now it is its own
+            return found
+
+        monkeypatch.setattr(Ports, "replace_if_taken", look_too_early)
+        environment = sandbox.up()
+    assert int(environment["FLEETPULSE_ODS__PORT"]) != old
+    with Clients(environment).owner() as connection:
+        assert connection.execute("select 1").fetchone() == (1,)
+
+
 def test_another_sandbox_beside_it_disturbs_nothing(sandbox: Sandbox, tmp_path: Path) -> None:
     before, ours = pids(sandbox), sandbox.up()
     other = Sandbox(tmp_path / "other")
@@ -159,5 +186,6 @@ def test_another_sandbox_beside_it_disturbs_nothing(sandbox: Sandbox, tmp_path: 
     finally:
         other.reset()
     assert sorted(path.name for path in other.home.iterdir()) == ["lock"]
+    assert running(other) == []
     assert pids(sandbox) == before
     assert set(health(sandbox).values()) == {Health.UP}

@@ -1,11 +1,13 @@
 import json
+import os
 import socket
 from pathlib import Path
 
+import psutil
 import pytest
 
 from sandbox.errors import StateError
-from sandbox.ports import HOST, RANGE, Ports, answers, is_free
+from sandbox.ports import HOST, RANGE, Ports, answers, is_free, listens
 
 
 @pytest.fixture
@@ -70,6 +72,14 @@ def test_answers_tells_a_listener_from_silence(tmp_path: Path, listener: int) ->
     ports.settle(["nobody"], preferred={})
     assert answers(listener)
     assert not answers(ports["nobody"])
+
+
+def test_who_listens_is_told_from_who_only_answers(listener: int) -> None:
+    us, another = psutil.Process(), psutil.Process(os.getppid())
+    assert listens(us, listener)
+    with socket.create_connection((HOST, listener)) as client:
+        assert not listens(us, client.getsockname()[1])
+    assert not listens(another, listener)
 
 
 def test_a_broken_file_is_named_with_the_remedy(tmp_path: Path) -> None:
