@@ -37,7 +37,7 @@ dbt: install ## The dbt project with all its tests, batch by batch on fixtures; 
 	@$(BIN)/python -m tests.fixtures.insights
 
 test: install ## All tests, on a real broker, database and object store
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest -n auto $(ARGS)
 
 check: install ## Lint, types, import contracts, Dagster's definitions
 	$(BIN)/ruff check .

@@ -16,6 +16,8 @@ from sandbox.ports import Ports
 from sandbox.postgres import ODS_DATABASE, Postgres
 from sandbox.sandbox import Sandbox
 
+pytest_plugins = ["tests.processes"]
+
 TEMPLATE = "ods_template"
 
 # The same examples each time. To look for new ones: HYPOTHESIS_PROFILE=default.
