@@ -76,11 +76,11 @@ class Process:
     def send(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 
-    def wait(self, within_s: float = 20) -> int:
+    def wait(self, within_s: float = 30) -> int:
         self._awaited = True
         return self._process.wait(within_s)
 
-    def stop(self, within_s: float = 10) -> None:
+    def stop(self, within_s: float = 30) -> None:
         """SIGTERM, and no other end than a good one, in time."""
         self.send(signal.SIGTERM)
         assert self.wait(within_s) == 0, self.output

@@ -23,7 +23,7 @@ def test_ctrl_c_ends_it_as_well(scene: Scene) -> None:
     consumer = scene.consumer()
     scene.wait_for(lambda: bool(consumer.events("assigned")))
     consumer.send(signal.SIGINT)
-    assert consumer.wait(10) == 0
+    assert consumer.wait() == 0
 
 
 def test_quarantine_shows_the_exact_bytes_and_why(scene: Scene) -> None:
