@@ -15,7 +15,8 @@ import psutil
 from fleetpulse.paths import PROJECT_ROOT
 
 README = PROJECT_ROOT / "README.md"
-NOT_OURS = ("FLEETPULSE_", "DAGSTER_")
+NOT_OURS = ("FLEETPULSE_", "DAGSTER_", "MAKE", "MFLAGS", "ARGS")
+"""Settings, and what a `make test` above us would hand on to this `make`."""
 LOOK_EVERY_S = 0.5
 
 
