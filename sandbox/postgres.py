@@ -42,14 +42,13 @@ ODS_ROLES: Mapping[str, str] = {
 """Login role by the name that its password has in the settings."""
 ROLES = (SUPERUSER, DAGSTER_ROLE, *ODS_ROLES.values())
 
+# What stands here is given at the start, and no `alter system` changes it.
 SETTINGS: Mapping[str, str] = {
     "listen_addresses": HOST,
     "unix_socket_directories": "",
     "password_encryption": "scram-sha-256",
     "max_connections": "100",
     "shared_buffers": "128MB",
-    "fsync": "on",
-    "synchronous_commit": "on",
     "max_wal_size": "2GB",
     "jit": "off",  # compiling costs more than our short queries
     "timezone": "UTC",

@@ -47,7 +47,7 @@ class Shares(LoadScopeScheduling):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Decides for `-n auto`: what somebody names is run in this process, as `-s` and pdb need it."""
+    """For `-n auto`: what somebody names is run in this process, as `-s` and `--pdb` want it."""
     return PROCESSES if config.args_source is pytest.Config.ArgsSource.TESTPATHS else 0
 
 

@@ -1,5 +1,7 @@
 """Each server, asked by the client that its users have."""
 
+import time
+
 import psycopg
 import pytest
 import requests
@@ -8,7 +10,9 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from sandbox.postgres import ODS_ROLES
+from sandbox.sandbox import Sandbox
 from streaming.contracts import CONTRACTS
+from tests.conftest import postgres_of
 from tests.integration.sandbox.conftest import Clients
 
 
@@ -79,6 +83,24 @@ def test_postgres_is_durable_and_listens_on_loopback_only(clients: Clients) -> N
     with clients.owner() as connection:
         values = [connection.execute(f"show {name}").fetchone() for name in names]
     assert values == [("on",), ("on",), ("127.0.0.1",)]
+
+
+def test_who_loses_nothing_in_a_crash_of_the_machine_may_turn_durability_off(
+    sandbox: Sandbox,
+) -> None:
+    def fsync() -> str:
+        with postgres_of(sandbox.home).superuser() as connection:
+            row = connection.execute("show fsync").fetchone()
+        assert row is not None
+        return str(row[0])
+
+    for change, shown in (("set fsync = off", "off"), ("reset fsync", "on")):
+        with postgres_of(sandbox.home).superuser() as connection:
+            connection.execute(f"alter system {change}".encode())
+            connection.execute("select pg_reload_conf()")
+        deadline = time.monotonic() + 30
+        while fsync() != shown:
+            assert time.monotonic() < deadline, shown
 
 
 def test_the_object_store_lets_one_writer_win(clients: Clients) -> None:
