@@ -96,7 +96,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def homes(folder: Path) -> Iterator[Path]:
     """Yields the sandboxes, in the temporary folders of all processes, that have servers."""
     for depth in ("*/*", "*/*/*"):
-        yield from {record.parents[1] for record in folder.glob(f"{depth}/run/*.json")}
+        found = folder.glob(f"{depth}/run/*.json")
+        yield from {record.parents[1].resolve() for record in found}  # pytest links to the last
 
 
 def number_of(config: pytest.Config) -> int | None:
