@@ -14,7 +14,7 @@
         {%- for key in keys if key not in meta -%}
             {{ exceptions.raise_compiler_error(node.patch_path ~ ': meta of ' ~ node.name ~ ' lacks ' ~ key) }}
         {%- endfor -%}
-        {%- for key in meta if key not in keys -%}
+        {%- for key in meta if key not in keys + ['thresholds'] -%}
             {{ exceptions.raise_compiler_error(node.patch_path ~ ': meta of ' ~ node.name ~ ' has the unknown key ' ~ key) }}
         {%- endfor -%}
         {%- if meta.clear_for.keys() | list not in (['windows'], ['seconds']) -%}

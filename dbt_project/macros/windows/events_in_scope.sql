@@ -6,20 +6,24 @@ For most devices that is the watermark before, a literal by which the planner ta
 A device with late events has its own, earlier one.
 
 Args:
-    relation: A staging model.
+    relation: A staging model, or a model of panes.
     size_us: Size of the window: how far before its end an event still counts.
     us: The column of event time.
+    hop_us: Windows end at multiples of it; where no end lies in the batch, no event is read.
 -#}
-{% macro events_in_scope(relation, size_us, us='us') %}
+{% macro events_in_scope(relation, size_us, us='us', hop_us=1) %}
     {%- set batch = current_batch() %}
     select
         events.*,
         {{ batch.from_us }}::bigint as scope_from_us
     from {{ relation }} as events
     where
-        events.{{ us }} > {{ batch.from_us - size_us }}
-        and events.{{ us }} <= {{ batch.watermark_us }}
+        events.{{ us }} > {{ first_window_end(hop_us) - size_us }}
+        and events.{{ us }} <= {{ last_window_end(hop_us) }}
         and events.batch_id <= {{ batch.batch_id }}
+        {%- if first_window_end(hop_us) > last_window_end(hop_us) %}
+        and false
+        {%- endif %}
         and not exists (
             select 1 from {{ ref('int_batch_scope') }} as late
             where late.subject_kind = 'device' and late.subject = events.device_id
@@ -33,7 +37,19 @@ Args:
         on
             late.subject = events.device_id
             and events.{{ us }} > late.from_us - {{ size_us }}
-            and events.{{ us }} <= {{ batch.watermark_us }}
+            and events.{{ us }} <= {{ last_window_end(hop_us) }}
             and events.batch_id <= {{ batch.batch_id }}
     where late.subject_kind = 'device'
 {% endmacro %}
+
+
+{#- The first multiple of a hop that lies in the batch, if any does: after the watermark before. -#}
+{% macro first_window_end(hop_us) -%}
+    {{ return((current_batch().from_us // hop_us + 1) * hop_us) }}
+{%- endmacro %}
+
+
+{#- The last multiple of a hop that is not after the watermark. -#}
+{% macro last_window_end(hop_us) -%}
+    {{ return(current_batch().watermark_us // hop_us * hop_us) }}
+{%- endmacro %}

@@ -18,8 +18,9 @@ late_events as (
     select device_id, site_id, us from {{ ref('stg_kafka__alerts') }}
     where batch_id = {{ batch.batch_id }} and us <= {{ batch.from_us }}
     union all
-    select device_id, site_id, beat_us as us from {{ ref('stg_kafka__heartbeats') }}
-    where batch_id = {{ batch.batch_id }} and beat_us <= {{ batch.from_us }}
+    -- A beat from the spool proves life when it arrives, and tells of its boot when it was sent.
+    select device_id, site_id, least(us, beat_us) as us from {{ ref('stg_kafka__heartbeats') }}
+    where batch_id = {{ batch.batch_id }} and least(us, beat_us) <= {{ batch.from_us }}
 ),
 
 late_subjects as (

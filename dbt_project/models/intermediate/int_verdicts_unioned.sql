@@ -15,6 +15,32 @@ select
 from {{ ref('rule_cabinet_over_temperature') }}
 union all
 select
+    'compressor_short_cycling' as rule_id,
+    subject,
+    subject_kind,
+    component,
+    window_start_us,
+    window_end_us,
+    verdict,
+    observed,
+    threshold,
+    evidence
+from {{ ref('rule_compressor_short_cycling') }}
+union all
+select
+    'door_left_open' as rule_id,
+    subject,
+    subject_kind,
+    component,
+    window_start_us,
+    window_end_us,
+    verdict,
+    observed,
+    threshold,
+    evidence
+from {{ ref('rule_door_left_open') }}
+union all
+select
     'error_burst' as rule_id,
     subject,
     subject_kind,
@@ -39,3 +65,68 @@ select
     threshold,
     evidence
 from {{ ref('rule_heartbeat_missing') }}
+union all
+select
+    'jam_not_recovering' as rule_id,
+    subject,
+    subject_kind,
+    component,
+    window_start_us,
+    window_end_us,
+    verdict,
+    observed,
+    threshold,
+    evidence
+from {{ ref('rule_jam_not_recovering') }}
+union all
+select
+    'rapid_warming' as rule_id,
+    subject,
+    subject_kind,
+    component,
+    window_start_us,
+    window_end_us,
+    verdict,
+    observed,
+    threshold,
+    evidence
+from {{ ref('rule_rapid_warming') }}
+union all
+select
+    'reboot_loop' as rule_id,
+    subject,
+    subject_kind,
+    component,
+    window_start_us,
+    window_end_us,
+    verdict,
+    observed,
+    threshold,
+    evidence
+from {{ ref('rule_reboot_loop') }}
+union all
+select
+    'site_outage' as rule_id,
+    subject,
+    subject_kind,
+    component,
+    window_start_us,
+    window_end_us,
+    verdict,
+    observed,
+    threshold,
+    evidence
+from {{ ref('rule_site_outage') }}
+union all
+select
+    'vend_failure_ratio' as rule_id,
+    subject,
+    subject_kind,
+    component,
+    window_start_us,
+    window_end_us,
+    verdict,
+    observed,
+    threshold,
+    evidence
+from {{ ref('rule_vend_failure_ratio') }}

@@ -26,11 +26,13 @@ events as (
         {{ to_us('records.event_ts') }} as us,
         {{ to_us(arrival('records.gateway_ts', 'records.kafka_ts')) }} as arrival_us,
         coalesce(fields.spooled, false) as spooled,
+        fields.code,
         fields.state
     from records
     cross join lateral json_to_record(records.payload) as fields (
         event_id text,
         spooled boolean,
+        code text,
         state text
     )
 ),

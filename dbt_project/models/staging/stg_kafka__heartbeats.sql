@@ -48,11 +48,13 @@ events as (
         {{ to_us('records.event_ts') }} as us,
         {{ to_us(arrival('records.gateway_ts', 'records.kafka_ts')) }} as arrival_us,
         coalesce(fields.spooled, false) as spooled,
+        fields.boot_id,
         coalesce(fields.interval_s, 60) as interval_s
     from records
     cross join lateral json_to_record(records.payload) as fields (
         event_id text,
         spooled boolean,
+        boot_id text,
         interval_s integer
     )
 ),
@@ -77,6 +79,7 @@ beats as (
         {{ to_us('arrival_ts') }} as us,
         {{ to_us('arrival_ts') }} as arrival_us,
         false as spooled,
+        null as boot_id,
         60 as interval_s,
         true as clock_fault
     from clock_faults

@@ -26,12 +26,26 @@ events as (
         {{ to_us('records.event_ts') }} as us,
         {{ to_us(arrival('records.gateway_ts', 'records.kafka_ts')) }} as arrival_us,
         coalesce(fields.spooled, false) as spooled,
-        fields.cabinet_temp_c
+        fields.boot_id,
+        fields.cabinet_temp_c,
+        fields.compressor_on,
+        fields.supply_voltage_v,
+        fields.door_open,
+        fields.vends_ok_total,
+        fields.vends_failed_total,
+        fields.cashless_online
     from records
     cross join lateral json_to_record(records.payload) as fields (
         event_id text,
         spooled boolean,
-        cabinet_temp_c double precision
+        boot_id text,
+        cabinet_temp_c double precision,
+        compressor_on boolean,
+        supply_voltage_v double precision,
+        door_open boolean,
+        vends_ok_total bigint,
+        vends_failed_total bigint,
+        cashless_online boolean
     )
 ),
 

@@ -1,0 +1,25 @@
+{#-
+The incremental strategy `replace`: the batch's rows take the place of those with the same
+`unique_key`, whichever batch wrote them. For what is computed again as a whole when it changes.
+
+A batch that is done writes nothing.
+-#}
+{% macro get_incremental_replace_sql(arg_dict) %}
+    {%- set batch = current_batch() -%}
+    {%- set target_relation = arg_dict['target_relation'] -%}
+    {%- set columns = get_quoted_csv(arg_dict['dest_columns'] | map(attribute='name')) -%}
+    {%- if batch.batch_id == 0 or (batch.state == 'done' and owns_batches()) %}
+    select 'batch {{ batch.batch_id }} is done: nothing is written' as message
+    {%- else %}
+    delete from {{ target_relation }} as known
+    using {{ arg_dict['temp_relation'] }} as made
+    where
+        {%- for column in arg_dict['unique_key'] %}
+        {{ 'and ' if not loop.first }}known.{{ column }} = made.{{ column }}
+        {%- endfor %};
+
+    insert into {{ target_relation }} ({{ columns }})
+    select {{ columns }}
+    from {{ arg_dict['temp_relation'] }}
+    {%- endif %}
+{% endmacro %}

@@ -1,0 +1,137 @@
+{#-
+Tumbling 5 min per site, from the registry: how many of the devices expected were heard from.
+
+Heard from is any beat, and any sample or alert that was not spooled: a spool holds beats too, and
+these count when they arrive.
+-#}
+{%- set size_us = pane_us() %}
+{%- set limits = thresholds() %}
+{%- set batch = current_batch() %}
+
+with
+
+registry as (
+    select
+        device_id,
+        site_id,
+        valid_from,
+        valid_to,
+        decommissioned_at,
+        greatest(
+            {{ to_us('commissioned_at') }}, {{ to_us('min(valid_from) over (partition by device_id)') }}
+        ) as start_us
+    from {{ source('reference', 'devices') }}
+),
+
+-- Of the time before the first record nothing is known, least of all silence.
+known as (
+    select min(beat_us) as from_us from {{ ref('stg_kafka__heartbeats') }}
+    where batch_id = 1
+),
+
+sites as (
+    select distinct
+        registry.site_id,
+        greatest(coalesce(late.from_us, {{ batch.from_us }}), known.from_us + {{ size_us - 1 }}) as from_us
+    from registry
+    inner join known on known.from_us is not null
+    left join {{ ref('int_batch_scope') }} as late
+        on late.subject_kind = 'site' and registry.site_id = late.subject
+),
+
+windows as (
+    select
+        sites.site_id,
+        ends.window_end_us
+    from sites
+    cross join lateral generate_series(
+        (sites.from_us / {{ size_us }} + 1) * {{ size_us }}, {{ last_window_end(size_us) }}, {{ size_us }}
+    ) as ends (window_end_us)
+),
+
+expected as (
+    select
+        windows.site_id,
+        windows.window_end_us,
+        registry.device_id
+    from windows
+    inner join registry
+        on
+            windows.site_id = registry.site_id
+            and registry.valid_from <= {{ to_timestamp('windows.window_end_us') }}
+            and registry.valid_to > {{ to_timestamp('windows.window_end_us') }}
+            and registry.start_us <= windows.window_end_us - {{ size_us }}
+            and (
+                registry.decommissioned_at is null
+                or registry.decommissioned_at > {{ to_timestamp('windows.window_end_us') }}
+            )
+),
+
+counted as (
+    select
+        expected.site_id,
+        expected.window_end_us,
+        count(*) as devices,
+        count(*) filter (where
+            exists (
+                select 1 from {{ ref('stg_kafka__heartbeats') }} as beat
+                where
+                    beat.device_id = expected.device_id
+                    and beat.beat_us > expected.window_end_us - {{ size_us }}
+                    and beat.beat_us <= expected.window_end_us
+                    and beat.batch_id <= {{ batch.batch_id }}
+            )
+            or exists (
+                select 1 from {{ ref('stg_kafka__telemetry') }} as sample
+                where
+                    sample.device_id = expected.device_id
+                    and sample.us > expected.window_end_us - {{ size_us }}
+                    and sample.us <= expected.window_end_us
+                    and not sample.spooled
+                    and sample.batch_id <= {{ batch.batch_id }}
+            )
+            or exists (
+                select 1 from {{ ref('stg_kafka__alerts') }} as alert
+                where
+                    alert.device_id = expected.device_id
+                    and alert.us > expected.window_end_us - {{ size_us }}
+                    and alert.us <= expected.window_end_us
+                    and not alert.spooled
+                    and alert.batch_id <= {{ batch.batch_id }}
+            )
+        ) as heard
+    from expected
+    group by expected.site_id, expected.window_end_us
+),
+
+shared as (
+    select
+        *,
+        heard::double precision / devices as share
+    from counted
+    where devices >= {{ limits.devices }}
+),
+
+judged as (
+    select
+        *,
+        case
+            when share < {{ limits.share }} then 'breach'
+            when share >= {{ limits.clear_at_share }} then 'clear'
+            else 'hold'
+        end as verdict
+    from shared
+)
+
+select
+    site_id as subject,
+    'site' as subject_kind,
+    '' as component,
+    window_end_us - {{ size_us }} as window_start_us,
+    window_end_us,
+    verdict,
+    share as observed,
+    case when verdict = 'clear' then {{ limits.clear_at_share }} else {{ limits.share }} end::double precision
+        as threshold,
+    '[]'::jsonb as evidence
+from judged
