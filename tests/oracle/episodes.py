@@ -73,27 +73,27 @@ def fold(verdicts: Iterable[Verdict], clear_windows: int) -> list[Episode]:
 
 
 def findings_of(world: World) -> set[tuple[str, str, int, float, float]]:
-    """All breaches, as (rule, device, window end, observed, threshold)."""
+    """All breaches, as (rule, subject, window end, observed, threshold)."""
     return {
-        (rule_id, device.device_id, each.window_end_us, each.observed, each.threshold)
+        (rule_id, name, each.window_end_us, each.observed, each.threshold)
         for rule_id, rule in RULES.items()
-        for device in world.devices
-        for each in rule.evaluate(world, device)
+        for name, subject in rule.subjects(world).items()
+        for each in rule.evaluate(world, subject)
         if each.verdict == "breach"
     }
 
 
 def episodes_of(world: World) -> dict[tuple[str, str], list[Episode]]:
-    """All episodes, by (rule, device)."""
+    """All episodes, by (rule, subject)."""
     found = {}
     for rule_id, rule in RULES.items():
-        for device in world.devices:
+        for name, subject in rule.subjects(world).items():
             managed = [
                 each
-                for each in rule.evaluate(world, device)
+                for each in rule.evaluate(world, subject)
                 if each.verdict != "breach"
-                or not world.planned("unmanage", device, each.window_end_us)
+                or not world.planned("unmanage", subject, each.window_end_us)
             ]
             if episodes := fold(managed, rule.clear_windows):
-                found[rule_id, device.device_id] = episodes
+                found[rule_id, name] = episodes
     return found

@@ -118,17 +118,22 @@ class World:
             events.setdefault(record.topic, []).append(record)
         return events
 
-    def planned(self, mode: str, device: Device, us: int) -> bool:
-        """Whether the device, or the site that it is registered at, is in planned work."""
-        registered = us >= device.commissioned_us
+    @cached_property
+    def sites(self) -> tuple[str, ...]:
+        """The sites that have a device."""
+        return tuple(sorted({device.site_id for device in self.devices}))
+
+    def planned(self, mode: str, subject: Device | str, us: int) -> bool:
+        """Whether a site, or a device or the site that it is registered at, is in planned work."""
+        if isinstance(subject, str):
+            device_id, site_id = None, subject
+        else:
+            registered = us >= subject.commissioned_us
+            device_id, site_id = subject.device_id, subject.site_id if registered else None
         return any(
             work.mode == mode
             and any(start < us <= end for start, end in work.spans_us)
-            and (
-                work.subject == device.device_id
-                if work.scope == "device"
-                else registered and work.subject == device.site_id
-            )
+            and work.subject == (device_id if work.scope == "device" else site_id)
             for work in self.work
         )
 
