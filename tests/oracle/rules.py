@@ -227,6 +227,41 @@ def jam_not_recovering(world: World, device: Device) -> list[Verdict]:
     return [each for each in found.values() if each.window_end_us <= world.watermark_us]
 
 
+def owes_a_beat(beats: list[Record], us: int) -> bool:
+    """Whether the last beat is as old as may be, or the first one after such a silence."""
+    times = {beat.beat_us: beat.fields.get("interval_s", 60) for beat in beats if beat.beat_us <= us}
+    if not times:
+        return True
+    last = max(times)
+    due = {at: at + 3 * interval_s * SECOND for at, interval_s in times.items()}
+    before = max((at for at in times if at < last), default=None)
+    return us >= due[last] or (before is not None and last > due[before])
+
+
+def cashless_down(world: World, device: Device) -> list[Verdict]:
+    """No sample of (e - 10 min, e] online, five at least, every minute; three online in a row clear."""
+    samples = [
+        each for each in samples_of(world, device) if each.fields["cashless_online"] is not None
+    ]
+    beats = sorted(
+        (each for each in world.events(HEARTBEAT) if each.device_id == device.device_id),
+        key=lambda beat: (beat.beat_us, beat.partition, beat.offset),
+    )
+    found = {}
+    row = 0
+    for sample in samples:
+        row = row + 1 if sample.fields["cashless_online"] else 0
+        if row == 3:
+            found[sample.us] = Verdict(sample.us, "clear", 3, 3)
+    ends = {end for each in samples for end in ends_around(each.us, 10 * MINUTE, MINUTE)}
+    for end in ends:
+        inside = [each for each in samples if end - 10 * MINUTE < each.us <= end]
+        offline = not any(each.fields["cashless_online"] for each in inside)
+        if offline and len(inside) >= 5 and not owes_a_beat(beats, end):
+            found[end] = Verdict(end, "breach", len(inside), 5)
+    return [each for each in found.values() if each.window_end_us <= world.watermark_us]
+
+
 def reboot_loop(world: World, device: Device) -> list[Verdict]:
     """How many boots have spoken within (e - 30 min, e], at every five minutes."""
     windows: dict[int, set[str]] = {}
@@ -294,6 +329,7 @@ RULES = {
     "door_left_open": Rule(door_left_open, 1),
     "vend_failure_ratio": Rule(vend_failure_ratio, 2),
     "jam_not_recovering": Rule(jam_not_recovering, 1),
+    "cashless_down": Rule(cashless_down, 1),
     "reboot_loop": Rule(reboot_loop, 1),
     "site_outage": Rule(site_outage, 1, of_sites=True),
 }

@@ -15,6 +15,19 @@ select
 from {{ ref('rule_cabinet_over_temperature') }}
 union all
 select
+    'cashless_down' as rule_id,
+    subject,
+    subject_kind,
+    component,
+    window_start_us,
+    window_end_us,
+    verdict,
+    observed,
+    threshold,
+    evidence
+from {{ ref('rule_cashless_down') }}
+union all
+select
     'compressor_short_cycling' as rule_id,
     subject,
     subject_kind,

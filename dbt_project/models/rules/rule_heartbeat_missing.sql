@@ -4,7 +4,6 @@ beats, its commissioning, and the end of unmanaged work (nobody looked before).
 -#}
 {%- set batch = current_batch() %}
 {%- set default_interval_s = 60 %}
-{%- set intervals_allowed = 3 %}
 {#- Three of the longest intervals that the contract allows. -#}
 {%- set longest_wait_s = 3 * 86400 %}
 
@@ -101,7 +100,7 @@ signs as (
 followed as (
     select
         *,
-        us + interval_s * {{ seconds(intervals_allowed) }} as due_us,
+        us + {{ beat_allowance('interval_s') }} as due_us,
         lead(us) over (partition by device_id order by us, is_beat, epoch, "partition", "offset") as next_us
     from signs
 ),
