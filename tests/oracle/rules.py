@@ -200,7 +200,7 @@ def vend_failure_ratio(world: World, device: Device) -> list[Verdict]:
 
 
 def jam_not_recovering(world: World, device: Device) -> list[Verdict]:
-    """The third jam raised within ten minutes with no clear between; over at a clear, or in time."""
+    """The third jam within ten minutes with no clear between; over at a clear, or in time."""
     jams = sorted(
         (
             each
@@ -229,7 +229,9 @@ def jam_not_recovering(world: World, device: Device) -> list[Verdict]:
 
 def owes_a_beat(beats: list[Record], us: int) -> bool:
     """Whether the last beat is as old as may be, or the first one after such a silence."""
-    times = {beat.beat_us: beat.fields.get("interval_s", 60) for beat in beats if beat.beat_us <= us}
+    times = {
+        beat.beat_us: beat.fields.get("interval_s", 60) for beat in beats if beat.beat_us <= us
+    }
     if not times:
         return True
     last = max(times)
@@ -239,7 +241,7 @@ def owes_a_beat(beats: list[Record], us: int) -> bool:
 
 
 def cashless_down(world: World, device: Device) -> list[Verdict]:
-    """No sample of (e - 10 min, e] online, five at least, every minute; three online in a row clear."""
+    """No sample of (e - 10 min, e] is online, five at least; three online in a row clear."""
     samples = [
         each for each in samples_of(world, device) if each.fields["cashless_online"] is not None
     ]

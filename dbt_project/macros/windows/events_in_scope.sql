@@ -13,15 +13,17 @@ Args:
 -#}
 {% macro events_in_scope(relation, size_us, us='us', hop_us=1) %}
     {%- set batch = current_batch() %}
+    {%- set first_end_us = (batch.from_us // hop_us + 1) * hop_us %}
+    {%- set last_end_us = batch.watermark_us // hop_us * hop_us %}
     select
         events.*,
         {{ batch.from_us }}::bigint as scope_from_us
     from {{ relation }} as events
     where
-        events.{{ us }} > {{ first_window_end(hop_us) - size_us }}
-        and events.{{ us }} <= {{ last_window_end(hop_us) }}
+        events.{{ us }} > {{ first_end_us - size_us }}
+        and events.{{ us }} <= {{ last_end_us }}
         and events.batch_id <= {{ batch.batch_id }}
-        {%- if first_window_end(hop_us) > last_window_end(hop_us) %}
+        {%- if first_end_us > last_end_us %}
         and false
         {%- endif %}
         and not exists (
@@ -37,19 +39,7 @@ Args:
         on
             late.subject = events.device_id
             and events.{{ us }} > late.from_us - {{ size_us }}
-            and events.{{ us }} <= {{ last_window_end(hop_us) }}
+            and events.{{ us }} <= {{ last_end_us }}
             and events.batch_id <= {{ batch.batch_id }}
     where late.subject_kind = 'device'
 {% endmacro %}
-
-
-{#- The first multiple of a hop that lies in the batch, if any does: after the watermark before. -#}
-{% macro first_window_end(hop_us) -%}
-    {{ return((current_batch().from_us // hop_us + 1) * hop_us) }}
-{%- endmacro %}
-
-
-{#- The last multiple of a hop that is not after the watermark. -#}
-{% macro last_window_end(hop_us) -%}
-    {{ return(current_batch().watermark_us // hop_us * hop_us) }}
-{%- endmacro %}

@@ -26,5 +26,5 @@ Args:
 
 {#- Size of a pane. -#}
 {% macro pane_us() -%}
-    {{ return(seconds(300)) }}
+    {{ return(300000000) }}
 {%- endmacro %}

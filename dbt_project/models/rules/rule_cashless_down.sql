@@ -4,7 +4,6 @@ in a row. Not judged while the device owes a beat (rule 2): its spool tells of a
 -#}
 {%- set size_us = seconds(600) %}
 {%- set hop_us = seconds(60) %}
-{%- set limits = thresholds() %}
 {%- set batch = current_batch() %}
 
 with
@@ -25,12 +24,15 @@ hopped as (
         count(*) as samples
     from offline
     cross join lateral generate_series(
-        greatest((offline.us + {{ hop_us - 1 }}) / {{ hop_us }}, offline.scope_from_us / {{ hop_us }} + 1) * {{ hop_us }},
+        greatest(
+            (offline.us + {{ hop_us - 1 }}) / {{ hop_us }},
+            offline.scope_from_us / {{ hop_us }} + 1
+        ) * {{ hop_us }},
         least(offline.us + {{ size_us - 1 }}, {{ batch.watermark_us }}),
         {{ hop_us }}
     ) as ends (window_end_us)
     group by offline.device_id, ends.window_end_us
-    having count(*) >= {{ limits.samples }}
+    having count(*) >= {{ threshold('samples') }}
 ),
 
 down as (
@@ -62,8 +64,9 @@ back as (
         from (
             select
                 before.cashless_online,
-                row_number() over (order by before.us desc, before.epoch desc, before."partition" desc, before."offset" desc)
-                    as number
+                row_number() over (
+                    order by before.us desc, before.epoch desc, before."partition" desc, before."offset" desc
+                ) as number
             from {{ ref('stg_kafka__telemetry') }} as before
             where
                 before.device_id = arrived.device_id
@@ -73,13 +76,13 @@ back as (
                 and (before.us, before.epoch, before."partition", before."offset")
                 < (arrived.us, arrived.epoch, arrived."partition", arrived."offset")
             order by before.us desc, before.epoch desc, before."partition" desc, before."offset" desc
-            limit {{ limits.clear_after_samples }}
+            limit {{ threshold('clear_after_samples') }}
         ) as last_ones
     ) as row_before
     where
-        true = all(row_before.states[:{{ limits.clear_after_samples }} - 1])
-        and cardinality(row_before.states) >= {{ limits.clear_after_samples }} - 1
-        and row_before.states[{{ limits.clear_after_samples }}] is not true
+        true = all(row_before.states[:{{ threshold('clear_after_samples') }} - 1])
+        and cardinality(row_before.states) >= {{ threshold('clear_after_samples') }} - 1
+        and row_before.states[{{ threshold('clear_after_samples') }}] is not true
 ),
 
 judged as (
@@ -88,8 +91,8 @@ judged as (
         window_end_us - {{ size_us }} as window_start_us,
         window_end_us,
         'breach' as verdict,
-        samples as samples,
-        {{ limits.samples }} as threshold
+        samples,
+        {{ threshold('samples') }} as threshold
     from down
     union all
     select distinct
@@ -97,8 +100,8 @@ judged as (
         us as window_start_us,
         us as window_end_us,
         'clear' as verdict,
-        {{ limits.clear_after_samples }} as samples,
-        {{ limits.clear_after_samples }} as threshold
+        {{ threshold('clear_after_samples') }} as samples,
+        {{ threshold('clear_after_samples') }} as threshold
     from back
 )
 

@@ -1,6 +1,5 @@
 {#- Hopping 60 min by 5 per device: how often the compressor has started. -#}
 {%- set size_us = seconds(3600) %}
-{%- set limits = thresholds() %}
 
 with
 
@@ -22,8 +21,8 @@ judged as (
     select
         *,
         case
-            when starts >= {{ limits.starts }} then 'breach'
-            when starts < {{ limits.clear_below_starts }} then 'clear'
+            when starts >= {{ threshold('starts') }} then 'breach'
+            when starts < {{ threshold('clear_below_starts') }} then 'clear'
             else 'hold'
         end as verdict
     from counted
@@ -37,8 +36,10 @@ select
     judged.window_end_us,
     judged.verdict,
     judged.starts::double precision as observed,
-    case when judged.verdict = 'clear' then {{ limits.clear_below_starts }} else {{ limits.starts }} end::double precision
-        as threshold,
+    case
+        when judged.verdict = 'clear' then {{ threshold('clear_below_starts') }}
+        else {{ threshold('starts') }}
+    end::double precision as threshold,
     coalesce(witnesses.evidence, '[]'::jsonb) as evidence
 from judged
 left join lateral (

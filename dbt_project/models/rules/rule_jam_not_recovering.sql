@@ -66,26 +66,26 @@ judged as (
 ),
 
 -- Of what happens at one instant the last counts.
-last_ones as (
+decisive as (
     select distinct on (device_id, us) * from judged
     where us > scope_from_us and us <= {{ batch.watermark_us }}
     order by device_id, us, epoch desc, "partition" desc, "offset" desc
 )
 
 select
-    last_ones.device_id as subject,
+    decisive.device_id as subject,
     'device' as subject_kind,
     '' as component,
-    last_ones.started_us as window_start_us,
-    last_ones.us as window_end_us,
-    last_ones.verdict,
-    last_ones.jams::double precision as observed,
+    decisive.started_us as window_start_us,
+    decisive.us as window_end_us,
+    decisive.verdict,
+    decisive.jams::double precision as observed,
     3::double precision as threshold,
     coalesce(witnesses.evidence, '[]'::jsonb) as evidence
-from last_ones
+from decisive
 left join lateral (
     {{ witnesses(
-        'alerts.raw', ref('stg_kafka__alerts'), 'last_ones.device_id', 'last_ones.started_us - 1', 'last_ones.us',
+        'alerts.raw', ref('stg_kafka__alerts'), 'decisive.device_id', 'decisive.started_us - 1', 'decisive.us',
         "witness.code = 'COIN_JAM'"
     ) }}
-) as witnesses on last_ones.verdict = 'breach'
+) as witnesses on decisive.verdict = 'breach'

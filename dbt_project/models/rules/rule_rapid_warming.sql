@@ -1,7 +1,6 @@
 {#- Per sample: how much warmer the cabinet is than at its tenth previous sample. -#}
 {%- set back = 10 %}
 {%- set within_us = seconds(720) %}
-{%- set limits = thresholds() %}
 {%- set batch = current_batch() %}
 
 with
@@ -28,8 +27,8 @@ compared as (
             and (before.us, before.epoch, before."partition", before."offset")
             < (samples.us, samples.epoch, samples."partition", samples."offset")
         order by before.us desc, before.epoch desc, before."partition" desc, before."offset" desc
-        offset {{ back - 1 }}
         limit 1
+        offset {{ back - 1 }}
     ) as tenth
 ),
 
@@ -37,7 +36,7 @@ compared as (
 judged as (
     select distinct on (device_id, us)
         *,
-        case when warming_c >= {{ limits.warming_c }} then 'breach' else 'clear' end as verdict
+        case when warming_c >= {{ threshold('warming_c') }} then 'breach' else 'clear' end as verdict
     from compared
     order by device_id, us, epoch desc, "partition" desc, "offset" desc
 )
@@ -51,8 +50,10 @@ select
     judged.us as window_end_us,
     judged.verdict,
     judged.warming_c as observed,
-    case when judged.verdict = 'clear' then {{ limits.clear_below_c }} else {{ limits.warming_c }} end::double precision
-        as threshold,
+    case
+        when judged.verdict = 'clear' then {{ threshold('clear_below_c') }}
+        else {{ threshold('warming_c') }}
+    end::double precision as threshold,
     coalesce(witnesses.evidence, '[]'::jsonb) as evidence
 from judged
 left join lateral (
@@ -61,4 +62,4 @@ left join lateral (
         'witness.cabinet_temp_c is not null'
     ) }}
 ) as witnesses on judged.verdict <> 'clear'
-where judged.verdict = 'breach' or judged.warming_c < {{ limits.clear_below_c }}
+where judged.verdict = 'breach' or judged.warming_c < {{ threshold('clear_below_c') }}

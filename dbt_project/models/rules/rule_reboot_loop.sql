@@ -1,6 +1,5 @@
 {#- Hopping 30 min by 5 per device: how many boots have spoken, by telemetry or by a beat. -#}
 {%- set size_us = seconds(1800) %}
-{%- set limits = thresholds() %}
 
 with
 
@@ -26,8 +25,8 @@ judged as (
     select
         *,
         case
-            when boots >= {{ limits.boots }} then 'breach'
-            when boots <= {{ limits.clear_at_boots }} then 'clear'
+            when boots >= {{ threshold('boots') }} then 'breach'
+            when boots <= {{ threshold('clear_at_boots') }} then 'clear'
             else 'hold'
         end as verdict
     from counted
@@ -41,8 +40,10 @@ select
     judged.window_end_us,
     judged.verdict,
     judged.boots::double precision as observed,
-    case when judged.verdict = 'clear' then {{ limits.clear_at_boots }} else {{ limits.boots }} end::double precision
-        as threshold,
+    case
+        when judged.verdict = 'clear' then {{ threshold('clear_at_boots') }}
+        else {{ threshold('boots') }}
+    end::double precision as threshold,
     coalesce(witnesses.evidence, '[]'::jsonb) as evidence
 from judged
 left join lateral (

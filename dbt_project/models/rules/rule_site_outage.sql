@@ -5,7 +5,6 @@ Heard from is any beat, and any sample or alert that was not spooled: a spool ho
 these count when they arrive.
 -#}
 {%- set size_us = pane_us() %}
-{%- set limits = thresholds() %}
 {%- set batch = current_batch() %}
 
 with
@@ -32,7 +31,10 @@ known as (
 sites as (
     select distinct
         registry.site_id,
-        greatest(coalesce(late.from_us, {{ batch.from_us }}), known.from_us + {{ size_us - 1 }}) as from_us
+        greatest(
+            coalesce(late.from_us, {{ batch.from_us }}),
+            known.from_us + {{ size_us - 1 }}
+        ) as from_us
     from registry
     inner join known on known.from_us is not null
     left join {{ ref('int_batch_scope') }} as late
@@ -45,7 +47,7 @@ windows as (
         ends.window_end_us
     from sites
     cross join lateral generate_series(
-        (sites.from_us / {{ size_us }} + 1) * {{ size_us }}, {{ last_window_end(size_us) }}, {{ size_us }}
+        (sites.from_us / {{ size_us }} + 1) * {{ size_us }}, {{ batch.watermark_us // size_us * size_us }}, {{ size_us }}
     ) as ends (window_end_us)
 ),
 
@@ -109,15 +111,15 @@ shared as (
         *,
         heard::double precision / devices as share
     from counted
-    where devices >= {{ limits.devices }}
+    where devices >= {{ threshold('devices') }}
 ),
 
 judged as (
     select
         *,
         case
-            when share < {{ limits.share }} then 'breach'
-            when share >= {{ limits.clear_at_share }} then 'clear'
+            when share < {{ threshold('share') }} then 'breach'
+            when share >= {{ threshold('clear_at_share') }} then 'clear'
             else 'hold'
         end as verdict
     from shared
@@ -131,7 +133,9 @@ select
     window_end_us,
     verdict,
     share as observed,
-    case when verdict = 'clear' then {{ limits.clear_at_share }} else {{ limits.share }} end::double precision
-        as threshold,
+    case
+        when verdict = 'clear' then {{ threshold('clear_at_share') }}
+        else {{ threshold('share') }}
+    end::double precision as threshold,
     '[]'::jsonb as evidence
 from judged

@@ -1,6 +1,5 @@
 {#- Tumbling 15 min per device: the share of vends that failed, from the counters' growth. -#}
 {%- set size_us = seconds(900) %}
-{%- set limits = thresholds() %}
 
 with
 
@@ -23,8 +22,8 @@ judged as (
         *,
         failed / vends as ratio,
         case
-            when vends >= {{ limits.vends }} and failed / vends >= {{ limits.ratio }} then 'breach'
-            when failed / vends < {{ limits.clear_below_ratio }} then 'clear'
+            when vends >= {{ threshold('vends') }} and failed / vends >= {{ threshold('ratio') }} then 'breach'
+            when failed / vends < {{ threshold('clear_below_ratio') }} then 'clear'
             else 'hold'
         end as verdict
     from summed
@@ -39,8 +38,10 @@ select
     judged.window_end_us,
     judged.verdict,
     judged.ratio as observed,
-    case when judged.verdict = 'clear' then {{ limits.clear_below_ratio }} else {{ limits.ratio }} end::double precision
-        as threshold,
+    case
+        when judged.verdict = 'clear' then {{ threshold('clear_below_ratio') }}
+        else {{ threshold('ratio') }}
+    end::double precision as threshold,
     coalesce(witnesses.evidence, '[]'::jsonb) as evidence
 from judged
 left join lateral (

@@ -10,10 +10,11 @@ from sandbox.fleet.scenarios.scene import Act, Scenario, Stage
 from sandbox.fleet.script import Drift, Script
 
 RULE = "cabinet_over_temperature"
-_WARMING = 8 * MINUTE
+# Slow and straight enough that no ten minutes warm by the 4 °C of rule 4.
+_WARMING = 16 * MINUTE
 _COOLING = 3 * MINUTE
 _SETTLING = 40 * MINUTE
-_PLATEAU_C = 6.0
+_PLATEAU_C = 12.0
 _MIDDLE = WINDOW // 2
 
 _COOLED = frozenset(model.name for model in MODELS if model.set_point_c is not None)
@@ -114,25 +115,25 @@ def _no_sensor(stage: Stage) -> Act:
 
 def _warm_door(stage: Stage) -> Act:
     """A technician works with the door open; the cabinet warms to just below its limit."""
-    opened = stage.live(-12 * 60)
-    closed = opened + 25 * MINUTE
+    opened = stage.live(-20 * 60)
+    closed = opened + 33 * MINUTE
     limit = _limit(stage)
     drifts = (
-        Drift(Span(opened, closed), limit - 0.4, limit - 0.8, opened + 8 * MINUTE),
+        Drift(Span(opened, closed), limit - 0.4, limit - 0.8, opened + _WARMING),
         Drift(Span(closed, closed + HOUR), _set_point(stage), limit - 2, closed + 10 * MINUTE),
     )
     return Act(
         device=stage.scripted(Script(drifts=drifts, doors=(Span(opened, closed),))),
         start=opened,
-        deciding=(opened + 8 * MINUTE) // WINDOW * WINDOW + 2 * WINDOW,
+        deciding=(opened + _WARMING) // WINDOW * WINDOW + 2 * WINDOW,
         end=closed,
     )
 
 
 def _warm_snacks(stage: Stage) -> Act:
     """30 °C: far above what the other models may have, and below this one's limit."""
-    start = stage.live(-40 * 60)
-    drifts = (Drift(Span(start), toward=31.0, value=29.5, at=start + 15 * MINUTE),)
+    start = stage.live(-80 * 60)
+    drifts = (Drift(Span(start), toward=33.0, value=29.5, at=start + HOUR),)
     return _warm_for_good(stage, Script(drifts=drifts))
 
 

@@ -10,7 +10,7 @@ from sandbox.fleet.instants import MINUTE, SECOND, WINDOW
 from sandbox.fleet.registry import BEAT_INTERVAL, SECOND_BEAT, Device
 from sandbox.fleet.script import Script
 
-_SETTLED = 20 * MINUTE
+_SETTLED = 26 * MINUTE
 """How long after history's beginning a machine has come to rest."""
 
 
