@@ -7,7 +7,7 @@ A device with late events has its own, earlier one.
 
 Args:
     relation: A staging model, or a model of panes.
-    size_us: Size of the window: how far before its end an event still counts.
+    size_us: Size of the window: how far before its end an event still counts, or exactly then leaves.
     us: The column of event time.
     hop_us: Windows end at multiples of it; where no end lies in the batch, no event is read.
 -#}
@@ -20,7 +20,7 @@ Args:
         {{ batch.from_us }}::bigint as scope_from_us
     from {{ relation }} as events
     where
-        events.{{ us }} > {{ first_end_us - size_us }}
+        events.{{ us }} >= {{ first_end_us - size_us }}
         and events.{{ us }} <= {{ last_end_us }}
         and events.batch_id <= {{ batch.batch_id }}
         {%- if first_end_us > last_end_us %}

@@ -74,10 +74,10 @@ judged as (
     select * from closed
 ),
 
--- A breach and a closing at one instant: the door is closed.
+-- A door may turn more than once in an instant: the last time counts.
 last_ones as (
     select distinct on (device_id, us) * from judged
-    order by device_id, us, verdict desc, epoch desc, "partition" desc, "offset" desc
+    order by device_id, us, epoch desc, "partition" desc, "offset" desc
 )
 
 select
