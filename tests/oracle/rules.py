@@ -171,23 +171,23 @@ def door_left_open(world: World, device: Device) -> list[Verdict]:
 
 
 def vend_failure_ratio(world: World, device: Device) -> list[Verdict]:
-    """Failed over all vends of (e - 15 min, e], by the counters' growth."""
-    windows: dict[int, list[int]] = {}
+    """Failed over all vends of (e - 15 min, e], by the growth of both counters."""
+    windows: dict[int, list[int | None]] = {}
     before: Record | None = None
     for sample in samples_of(world, device):
-        sums = windows.setdefault(-(-sample.us // (15 * MINUTE)) * 15 * MINUTE, [0, 0])
+        sums = windows.setdefault(-(-sample.us // (15 * MINUTE)) * 15 * MINUTE, [None, None])
         for number, name in enumerate(("vends_ok_total", "vends_failed_total")):
             now = sample.fields[name]
             if before is None or now is None:
                 continue
             if before.fields["boot_id"] != sample.fields["boot_id"]:
-                sums[number] += now
+                sums[number] = (sums[number] or 0) + now
             elif before.fields[name] is not None:
-                sums[number] += max(now - before.fields[name], 0)
+                sums[number] = (sums[number] or 0) + max(now - before.fields[name], 0)
         before = sample
     verdicts = []
     for end, (fine, failed) in windows.items():
-        if end > world.watermark_us or fine + failed == 0:
+        if end > world.watermark_us or fine is None or failed is None or fine + failed == 0:
             continue
         ratio = failed / (fine + failed)
         if fine + failed >= 10 and ratio >= 0.2:

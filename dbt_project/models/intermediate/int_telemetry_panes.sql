@@ -69,7 +69,8 @@ followed as (
     window in_order as (partition by device_id order by {{ log_order }})
 )
 
--- A counter counts since boot: in a new boot its value is what was added.
+-- A counter counts since boot: in a new boot its value is what was added. What a missing value has
+-- added is not known, which is not 0.
 select
     device_id,
     pane_end_us,
@@ -80,11 +81,13 @@ select
     count(compressor_on) as compressor_states,
     count(*) filter (where compressor_on and not compressor_was_on) as compressor_starts,
     sum(case
-        when boot_id = boot_before then greatest(vends_ok_total - vends_ok_before, 0)
+        when boot_id = boot_before and vends_ok_total < vends_ok_before then 0
+        when boot_id = boot_before then vends_ok_total - vends_ok_before
         when boot_before is not null then vends_ok_total
     end)::bigint as vends_ok,
     sum(case
-        when boot_id = boot_before then greatest(vends_failed_total - vends_failed_before, 0)
+        when boot_id = boot_before and vends_failed_total < vends_failed_before then 0
+        when boot_id = boot_before then vends_failed_total - vends_failed_before
         when boot_before is not null then vends_failed_total
     end)::bigint as vends_failed,
     array_agg(distinct boot_id) as boots,

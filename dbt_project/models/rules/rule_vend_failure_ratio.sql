@@ -7,12 +7,13 @@ panes as (
     {{ panes_in_hops(ref('int_telemetry_panes'), size_us, size_us) }}
 ),
 
+-- A machine that counts only one of the two has no ratio: its vends are null.
 summed as (
     select
         device_id,
         window_end_us,
         sum(vends_failed)::double precision as failed,
-        sum(coalesce(vends_ok, 0) + coalesce(vends_failed, 0))::double precision as vends
+        (sum(vends_ok) + sum(vends_failed))::double precision as vends
     from panes
     group by device_id, window_end_us
 ),
