@@ -47,7 +47,9 @@ windows as (
         ends.window_end_us
     from sites
     cross join lateral generate_series(
-        (sites.from_us / {{ size_us }} + 1) * {{ size_us }}, {{ batch.watermark_us // size_us * size_us }}, {{ size_us }}
+        (sites.from_us / {{ size_us }} + 1) * {{ size_us }},
+        {{ batch.watermark_us }},
+        {{ size_us }}
     ) as ends (window_end_us)
 ),
 
