@@ -63,16 +63,8 @@ select
     coalesce(witnesses.evidence, '[]'::jsonb) as evidence
 from judged
 left join lateral (
-    select {{ evidence('telemetry.raw', 'last_ones') }} as evidence
-    from (
-        select * from {{ ref('stg_kafka__telemetry') }} as witness
-        where
-            witness.device_id = judged.device_id
-            and witness.cabinet_temp_c is not null
-            and witness.us > judged.window_start_us
-            and witness.us <= judged.window_end_us
-            and witness.batch_id <= {{ current_batch().batch_id }}
-        order by witness.us desc, witness.epoch desc, witness."partition" desc, witness."offset" desc
-        limit 10
-    ) as last_ones
+    {{ witnesses(
+        'telemetry.raw', ref('stg_kafka__telemetry'), 'judged.device_id', 'judged.window_start_us',
+        'judged.window_end_us', 'witness.cabinet_temp_c is not null'
+    ) }}
 ) as witnesses on judged.verdict <> 'clear'

@@ -37,16 +37,8 @@ select
     coalesce(witnesses.evidence, '[]'::jsonb) as evidence
 from evaluated
 left join lateral (
-    select {{ evidence('alerts.raw', 'last_ones') }} as evidence
-    from (
-        select * from {{ ref('stg_kafka__alerts') }} as witness
-        where
-            witness.device_id = evaluated.device_id
-            and witness.state = 'raised'
-            and witness.us > evaluated.window_start_us
-            and witness.us <= evaluated.window_end_us
-            and witness.batch_id <= {{ current_batch().batch_id }}
-        order by witness.us desc, witness.epoch desc, witness."partition" desc, witness."offset" desc
-        limit 10
-    ) as last_ones
+    {{ witnesses(
+        'alerts.raw', ref('stg_kafka__alerts'), 'evaluated.device_id', 'evaluated.window_start_us',
+        'evaluated.window_end_us', "witness.state = 'raised'"
+    ) }}
 ) as witnesses on evaluated.alerts_raised >= {{ threshold }}
