@@ -78,7 +78,7 @@ def findings_of(world: World) -> set[tuple[str, str, int, float, float]]:
         (rule_id, name, each.window_end_us, each.observed, each.threshold)
         for rule_id, rule in RULES.items()
         for name, subject in rule.subjects(world).items()
-        for each in rule.evaluate(world, subject)
+        for each in rule.judge(world, subject)
         if each.verdict == "breach"
     }
 
@@ -90,7 +90,7 @@ def episodes_of(world: World) -> dict[tuple[str, str], list[Episode]]:
         for name, subject in rule.subjects(world).items():
             managed = [
                 each
-                for each in rule.evaluate(world, subject)
+                for each in rule.judge(world, subject)
                 if each.verdict != "breach"
                 or not world.planned("unmanage", subject, each.window_end_us)
             ]

@@ -315,6 +315,11 @@ class Rule:
     clear_windows: int
     of_sites: bool = False
 
+    def judge(self, world: World, subject: Any) -> list[Verdict]:
+        """The verdicts, of a device those since it was registered."""
+        since = 0 if self.of_sites else subject.commissioned_us
+        return [each for each in self.evaluate(world, subject) if each.window_end_us >= since]
+
     def subjects(self, world: World) -> dict[str, Any]:
         """What is judged, by name: devices or sites."""
         if self.of_sites:

@@ -24,8 +24,17 @@ late as (
     select * from {{ ref('int_batch_scope') }}
 ),
 
+-- Of a device that nobody had registered by then, nothing is known that could be broken.
 evaluated as (
-    select * from {{ ref('int_verdicts_unioned') }}
+    select unioned.* from {{ ref('int_verdicts_unioned') }} as unioned
+    where
+        unioned.subject_kind <> 'device'
+        or exists (
+            select 1 from {{ source('reference', 'devices') }} as registered
+            where
+                registered.device_id = unioned.subject
+                and {{ valid_at('registered', 'unioned.window_end_us') }}
+        )
 ),
 
 -- Not materialized: the indexes find the few rows that are asked for.
