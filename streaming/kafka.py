@@ -216,9 +216,12 @@ def _offsets(
     found: dict[Where, int] = {}
     for where, future in futures.items():
         try:
-            found[where.topic, where.partition] = future.result(timeout=ANSWER_WITHIN_S + 5).offset
+            offset = future.result(timeout=ANSWER_WITHIN_S + 5).offset
         except ck.KafkaException as failure:
             raise_typed(failure.args[0], f"asking for an end of {where.topic}[{where.partition}]")
+        if offset < 0:  # seen of a broker that had just restarted: an answer without a value
+            raise OutageError(f"Kafka does not know an end of {where.topic}[{where.partition}] yet")
+        found[where.topic, where.partition] = offset
     return found
 
 
