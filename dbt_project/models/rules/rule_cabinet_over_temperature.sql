@@ -7,7 +7,7 @@
 with
 
 samples as (
-    {{ events_in_scope(ref('stg_kafka__telemetry'), size_us) }}
+    {{ events_in_scope(ref('stg_kafka__telemetry'), size_us, hop_us=size_us) }}
 ),
 
 windowed as (

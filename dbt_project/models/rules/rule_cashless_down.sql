@@ -8,30 +8,14 @@ in a row. Not judged while the device owes a beat (rule 2): its spool tells of a
 
 with
 
-offline as (
-    select
-        device_id,
-        us,
-        scope_from_us
-    from ({{ events_in_scope(ref('stg_kafka__telemetry'), size_us, hop_us=hop_us) }}) as in_scope
-    where not cashless_online
-),
-
 hopped as (
     select
-        offline.device_id,
-        ends.window_end_us,
+        device_id,
+        window_end_us,
         count(*) as samples
-    from offline
-    cross join lateral generate_series(
-        greatest(
-            (offline.us + {{ hop_us - 1 }}) / {{ hop_us }},
-            offline.scope_from_us / {{ hop_us }} + 1
-        ) * {{ hop_us }},
-        least(offline.us + {{ size_us - 1 }}, {{ batch.watermark_us }}),
-        {{ hop_us }}
-    ) as ends (window_end_us)
-    group by offline.device_id, ends.window_end_us
+    from ({{ hops_in_scope(ref('stg_kafka__telemetry'), size_us, hop_us, 'us') }}) as windowed
+    where not cashless_online
+    group by device_id, window_end_us
     having count(*) >= {{ threshold('samples') }}
 ),
 

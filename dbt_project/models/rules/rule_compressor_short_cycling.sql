@@ -4,7 +4,7 @@
 with
 
 panes as (
-    {{ panes_in_hops(ref('int_telemetry_panes'), size_us, pane_us()) }}
+    {{ hops_in_scope(ref('int_telemetry_panes'), size_us, pane_us(), 'pane_end_us') }}
 ),
 
 counted as (

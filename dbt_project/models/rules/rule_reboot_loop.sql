@@ -5,10 +5,10 @@ with
 
 panes as (
     select device_id, window_end_us, boots
-    from ({{ panes_in_hops(ref('int_telemetry_panes'), size_us, pane_us()) }}) as telemetry
+    from ({{ hops_in_scope(ref('int_telemetry_panes'), size_us, pane_us(), 'pane_end_us') }}) as telemetry
     union all
     select device_id, window_end_us, boots
-    from ({{ panes_in_hops(ref('int_heartbeat_panes'), size_us, pane_us()) }}) as heartbeats
+    from ({{ hops_in_scope(ref('int_heartbeat_panes'), size_us, pane_us(), 'pane_end_us') }}) as heartbeats
 ),
 
 counted as (

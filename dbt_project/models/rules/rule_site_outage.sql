@@ -62,8 +62,7 @@ expected as (
     inner join registry
         on
             windows.site_id = registry.site_id
-            and registry.valid_from <= {{ to_timestamp('windows.window_end_us') }}
-            and registry.valid_to > {{ to_timestamp('windows.window_end_us') }}
+            and {{ valid_at('registry', 'windows.window_end_us') }}
             and registry.start_us <= windows.window_end_us - {{ size_us }}
             and (
                 registry.decommissioned_at is null

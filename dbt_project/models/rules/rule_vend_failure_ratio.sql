@@ -4,7 +4,7 @@
 with
 
 panes as (
-    {{ panes_in_hops(ref('int_telemetry_panes'), size_us, size_us) }}
+    {{ hops_in_scope(ref('int_telemetry_panes'), size_us, size_us, 'pane_end_us') }}
 ),
 
 -- A machine that counts only one of the two has no ratio: its vends are null.

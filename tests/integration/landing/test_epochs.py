@@ -2,14 +2,10 @@
 
 import json
 import signal
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
-import psycopg
 import pytest
 
 from streaming import batches, watermark
@@ -18,8 +14,8 @@ from streaming.errors import FatalError, FencedError
 from streaming.records import PartitionId, Record, Records, Slice
 from streaming.settings import InsightsSettings
 from streaming.sinks import epoch_rows
-from streaming.sinks.ods import OdsSink
 from tests.integration.landing.broken_logs import older_log_afterwards
+from tests.integration.landing.ods import ods_of, waits_for_a_lock
 from tests.integration.landing.records import TOPIC, Fingerprint, Identity, alert
 from tests.integration.landing.scene import Scene
 
@@ -322,20 +318,3 @@ def slice_of(start: int) -> Slice:
     now = int(datetime.now(UTC).timestamp() * 1000)
     records = [Record(start, now, 1, b"VM-000001", None, alert())]
     return Slice(WHERE, start, start + 1, Records.of(records), leader_epoch=0)
-
-
-def waits_for_a_lock(connection: psycopg.Connection[Any]) -> bool:
-    row = connection.execute(
-        "select exists (select from pg_locks where not granted and database ="
-        " (select oid from pg_database where datname = current_database()))"
-    ).fetchone()
-    return row == (True,)
-
-
-@contextmanager
-def ods_of(scene: Scene) -> Iterator[OdsSink]:
-    sink = OdsSink(scene.ods.url("consumer"))
-    try:
-        yield sink
-    finally:
-        sink.close()

@@ -1,9 +1,8 @@
 """Days of landing are dropped once nobody needs them, and what is dropped is not lost."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -15,6 +14,7 @@ from streaming.landed import landed_records
 from streaming.parting import parting
 from streaming.records import PartitionId, Record, Records, Slice
 from streaming.sinks.ods import InLake, OdsSink
+from tests.integration.landing.ods import ods_of, waits_for_a_lock
 from tests.integration.landing.records import TOPIC, alert
 from tests.integration.landing.scene import Scene
 
@@ -377,20 +377,3 @@ def wait_for_locks(scene: Scene) -> None:
     """Has a drop wait for its locks for longer than three seconds: the machine may be busy."""
     with scene.connect() as connection:
         connection.execute("alter function landing.drop_day set lock_timeout = '30s'")
-
-
-def waits_for_a_lock(connection: psycopg.Connection[Any]) -> bool:
-    row = connection.execute(
-        "select exists (select from pg_locks where not granted and database ="
-        " (select oid from pg_database where datname = current_database()))"
-    ).fetchone()
-    return row == (True,)
-
-
-@contextmanager
-def ods_of(scene: Scene) -> Iterator[OdsSink]:
-    sink = OdsSink(scene.ods.url("consumer"))
-    try:
-        yield sink
-    finally:
-        sink.close()
