@@ -128,8 +128,8 @@ class LandingSettings(_Section):
 
     topics: tuple[str, ...] = tuple(CONTRACTS)
     flush_interval_s: Seconds = 0.5
-    flush_max_records: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
-    max_buffer_mb: Annotated[float, Field(gt=0, le=65_536)] = 32
+    flush_max_records: Annotated[int, Field(ge=1, le=1_000_000)] = 20_000
+    max_buffer_mb: Annotated[float, Field(gt=0, le=65_536)] = 48
     file_max_mb: Annotated[float, Field(gt=0, le=1024)] = 16
     file_max_age_s: Seconds = 300
     file_silence_s: Seconds = 60
