@@ -5,14 +5,17 @@ Args:
     topic: The topic that `relation` stages.
     relation: A staging model; `witness` in the condition.
     device, start_us, end_us: SQL of the device and of the window.
+    needed: SQL that tells of the verdict alone whether it needs them. As the join's own condition it
+        would be looked at when all are read: half of what the rules cost together.
     where: Which records count.
 -#}
-{% macro witnesses(topic, relation, device, start_us, end_us, where='true') %}
+{% macro witnesses(topic, relation, device, start_us, end_us, needed, where='true') %}
     select {{ evidence(topic, 'last_ones') }} as evidence
     from (
         select * from {{ relation }} as witness
         where
-            witness.device_id = {{ device }}
+            {{ needed }}
+            and witness.device_id = {{ device }}
             and {{ where }}
             and witness.us > {{ start_us }}
             and witness.us <= {{ end_us }}

@@ -2,6 +2,7 @@
     materialized='incremental',
     incremental_strategy='batch',
     full_refresh=false,
+    post_hook="{{ analyze_if_grown() }}",
     tags=['batch'],
     contract={'enforced': true},
     indexes=[
@@ -91,35 +92,53 @@ before_scope as (
 
 in_order as (
     select
-        {{ key }},
-        window_end_us,
-        verdict,
-        false as is_new,
+        *,
         count(*) filter (where verdict <> 'clear') over by_key as run_no
     from (
-        select {{ key }}, window_end_us, verdict from before_scope
+        select
+            {{ key }},
+            null::text as subject_kind,
+            null::bigint as window_start_us,
+            window_end_us,
+            verdict,
+            null::double precision as observed,
+            null::double precision as threshold,
+            null::jsonb as evidence,
+            false as is_new
+        from before_scope
         union all
-        select {{ key }}, window_end_us, verdict from evaluated
+        select
+            {{ key }},
+            subject_kind,
+            window_start_us,
+            window_end_us,
+            verdict,
+            observed,
+            threshold,
+            evidence,
+            true as is_new
+        from evaluated
     ) as rows_of_key
     window by_key as (partition by {{ key }} order by window_end_us)
 ),
 
+numbered as (
+    select
+        *,
+        row_number() over (partition by {{ key }}, run_no order by window_end_us) - 1 as clear_no
+    from in_order
+),
+
 kept as (
-    select evaluated.*, rules.rule_version
-    from (
-        select
-            {{ key }},
-            window_end_us,
-            verdict,
-            run_no,
-            row_number() over (partition by {{ key }}, run_no order by window_end_us) - 1 as clear_no
-        from in_order
-    ) as numbered
-    inner join evaluated using ({{ key }}, window_end_us)
+    select numbered.*, rules.rule_version
+    from numbered
     inner join rules using (rule_id)
     where
-        numbered.verdict <> 'clear'
-        or (numbered.run_no > 0 and numbered.clear_no <= coalesce(rules.clear_for_windows, 1))
+        numbered.is_new
+        and (
+            numbered.verdict <> 'clear'
+            or (numbered.run_no > 0 and numbered.clear_no <= coalesce(rules.clear_for_windows, 1))
+        )
 ),
 
 -- Only a subject with late events has been evaluated in this range before.

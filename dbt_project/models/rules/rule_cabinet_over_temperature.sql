@@ -65,6 +65,7 @@ from judged
 left join lateral (
     {{ witnesses(
         'telemetry.raw', ref('stg_kafka__telemetry'), 'judged.device_id', 'judged.window_start_us',
-        'judged.window_end_us', 'witness.cabinet_temp_c is not null'
+        'judged.window_end_us',
+        "judged.verdict <> 'clear'", 'witness.cabinet_temp_c is not null'
     ) }}
-) as witnesses on judged.verdict <> 'clear'
+) as witnesses on true

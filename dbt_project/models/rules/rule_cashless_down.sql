@@ -103,6 +103,7 @@ from judged
 left join lateral (
     {{ witnesses(
         'telemetry.raw', ref('stg_kafka__telemetry'), 'judged.device_id', 'judged.window_start_us',
-        'judged.window_end_us', 'not witness.cashless_online'
+        'judged.window_end_us',
+        "judged.verdict = 'breach'", 'not witness.cashless_online'
     ) }}
-) as witnesses on judged.verdict = 'breach'
+) as witnesses on true

@@ -45,6 +45,7 @@ from judged
 left join lateral (
     {{ witnesses(
         'telemetry.raw', ref('stg_kafka__telemetry'), 'judged.device_id',
-        'judged.window_end_us - ' ~ size_us, 'judged.window_end_us', 'witness.compressor_on'
+        'judged.window_end_us - ' ~ size_us, 'judged.window_end_us',
+        "judged.verdict <> 'clear'", 'witness.compressor_on'
     ) }}
-) as witnesses on judged.verdict <> 'clear'
+) as witnesses on true

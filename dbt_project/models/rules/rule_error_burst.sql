@@ -39,6 +39,7 @@ from evaluated
 left join lateral (
     {{ witnesses(
         'alerts.raw', ref('stg_kafka__alerts'), 'evaluated.device_id', 'evaluated.window_start_us',
-        'evaluated.window_end_us', "witness.state = 'raised'"
+        'evaluated.window_end_us',
+        'evaluated.alerts_raised >= ' ~ threshold, "witness.state = 'raised'"
     ) }}
-) as witnesses on evaluated.alerts_raised >= {{ threshold }}
+) as witnesses on true

@@ -86,6 +86,6 @@ from decisive
 left join lateral (
     {{ witnesses(
         'alerts.raw', ref('stg_kafka__alerts'), 'decisive.device_id', 'decisive.started_us - 1', 'decisive.us',
-        "witness.code = 'COIN_JAM'"
+        "decisive.verdict = 'breach'", "witness.code = 'COIN_JAM'"
     ) }}
-) as witnesses on decisive.verdict = 'breach'
+) as witnesses on true

@@ -49,6 +49,7 @@ from judged
 left join lateral (
     {{ witnesses(
         'heartbeat.raw', ref('stg_kafka__heartbeats'), 'judged.device_id',
-        'judged.window_end_us - ' ~ size_us, 'judged.window_end_us', 'not witness.clock_fault'
+        'judged.window_end_us - ' ~ size_us, 'judged.window_end_us',
+        "judged.verdict <> 'clear'", 'not witness.clock_fault'
     ) }}
-) as witnesses on judged.verdict <> 'clear'
+) as witnesses on true
