@@ -10,8 +10,9 @@ Args:
     size_us: Size of the window: how far before its end an event still counts, or exactly then leaves.
     us: The column of event time.
     hop_us: Windows end at multiples of it; where no end lies in the batch, no event is read.
+    delay_us: How long after an event it is judged.
 -#}
-{% macro events_in_scope(relation, size_us, us='us', hop_us=1) %}
+{% macro events_in_scope(relation, size_us, us='us', hop_us=1, delay_us=0) %}
     {%- set batch = current_batch() %}
     {%- set first_end_us = (batch.from_us // hop_us + 1) * hop_us %}
     {%- set last_end_us = batch.watermark_us // hop_us * hop_us %}
@@ -20,8 +21,8 @@ Args:
         {{ batch.from_us }}::bigint as scope_from_us
     from {{ relation }} as events
     where
-        events.{{ us }} >= {{ first_end_us - size_us }}
-        and events.{{ us }} <= {{ last_end_us }}
+        events.{{ us }} >= {{ first_end_us - size_us - delay_us }}
+        and events.{{ us }} <= {{ last_end_us - delay_us }}
         and events.batch_id <= {{ batch.batch_id }}
         {%- if first_end_us > last_end_us %}
         and false
@@ -38,8 +39,8 @@ Args:
     inner join {{ relation }} as events
         on
             late.subject = events.device_id
-            and events.{{ us }} > late.from_us - {{ size_us }}
-            and events.{{ us }} <= {{ last_end_us }}
+            and events.{{ us }} > late.from_us - {{ size_us + delay_us }}
+            and events.{{ us }} <= {{ last_end_us - delay_us }}
             and events.batch_id <= {{ batch.batch_id }}
     where late.subject_kind = 'device'
 {% endmacro %}

@@ -4,15 +4,19 @@
 
 with
 
-samples as (
-    select * from ({{ events_in_scope(ref('stg_kafka__telemetry'), open_us) }}) as in_scope
-    where door_open is not null
+openings as (
+    select * from ({{ events_in_scope(ref('stg_kafka__telemetry'), 0, delay_us=open_us) }}) as in_scope
+    where door_open
 ),
 
--- An opening asks for what was before, and so does a closing; nothing else does.
+closings as (
+    select * from ({{ events_in_scope(ref('stg_kafka__telemetry'), 0) }}) as in_scope
+    where not door_open
+),
+
 turns as (
     select samples.*
-    from samples
+    from (select * from openings union all select * from closings) as samples
     left join lateral (
         select before.door_open from {{ ref('stg_kafka__telemetry') }} as before
         where
@@ -24,7 +28,7 @@ turns as (
             < (samples.us, samples.epoch, samples."partition", samples."offset")
         order by before.us desc, before.epoch desc, before."partition" desc, before."offset" desc
         limit 1
-    ) as was on samples.door_open or samples.us > samples.scope_from_us
+    ) as was on true
     where samples.door_open is distinct from was.door_open
 ),
 
@@ -40,8 +44,6 @@ left_open as (
     from turns
     where
         door_open
-        and us + {{ open_us }} > scope_from_us
-        and us + {{ open_us }} <= {{ batch.watermark_us }}
         and not exists (
             select 1 from {{ ref('stg_kafka__telemetry') }} as closed
             where
@@ -65,7 +67,7 @@ closed as (
         "offset",
         'clear' as verdict
     from turns
-    where not door_open and us > scope_from_us
+    where not door_open
 ),
 
 judged as (
