@@ -1,29 +1,19 @@
 {#- Tumbling 5 min per device; the limit is that of the registered model, as of the window's end. -#}
-{%- set size_us = seconds(300) %}
 {%- set samples_needed = 3 %}
 {%- set clear_margin_c = 1 %}
-{%- set watermark_us = current_batch().watermark_us %}
 
 with
-
-samples as (
-    {{ events_in_scope(ref('stg_kafka__telemetry'), size_us, hop_us=size_us) }}
-),
 
 windowed as (
     select
         device_id,
-        window_start_us,
-        window_end_us,
-        count(*) as samples,
-        min(cabinet_temp_c) as coldest_c,
-        max(cabinet_temp_c) as warmest_c
-    from ({{ tumbling_windows('samples', size_us) }}) as assigned
-    where
-        cabinet_temp_c is not null
-        and window_end_us > scope_from_us
-        and window_end_us <= {{ watermark_us }}
-    group by 1, 2, 3
+        pane_end_us - {{ pane_us() }} as window_start_us,
+        pane_end_us as window_end_us,
+        temperatures as samples,
+        coldest_c,
+        warmest_c
+    from ({{ events_in_scope(ref('int_telemetry_panes'), 0, us='pane_end_us', hop_us=pane_us()) }}) as panes
+    where temperatures > 0
 ),
 
 limited as (
