@@ -6,7 +6,7 @@ UV_VERSION := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements.lock)
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev dbt test oracle check format lock screenshots chaos bench-demo bench-landing bench-soak clean
+.PHONY: help install demo dev dbt test oracle check format lock screenshots chaos bench-demo bench-insights bench-landing bench-soak clean
 
 help: ## Show what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -61,6 +61,9 @@ bench-demo: install ## The demo with ten seeds, one after another: found, lost, 
 
 bench-landing: install ## Landing beside the connectors that it replaces: rows/s, CPU, memory (WITH=telegraf)
 	@$(BIN)/python -m benchmarks.landing $(if $(WITH),--with $(WITH)) $(ARGS)
+
+bench-insights: install ## A micro-batch of twelve rules at 50,000 devices: seconds, CPU, and by how much a long history slows it
+	@$(BIN)/python -m benchmarks.insights $(ARGS)
 
 bench-soak: install ## Ten minutes of landing with a kill every 30 s: is memory flat, is nothing lost?
 	@$(BIN)/python -m benchmarks.landing.soak $(ARGS)

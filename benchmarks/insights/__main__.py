@@ -187,7 +187,8 @@ def _summary(runs: Sequence[Run]) -> dict[str, Any]:
     if not runs:
         return {"batches": 0}
     models = {
-        name: round(statistics.median(run.models[name] for run in runs), 3) for name in runs[0].models
+        name: round(statistics.median(run.models[name] for run in runs), 3)
+        for name in runs[0].models
     }
     return {
         "batches": len(runs),
@@ -209,7 +210,9 @@ def _show(summaries: dict[str, dict[str, Any]]) -> None:
     console.print(table)
     models = Table("model", *(f"{name}, s" for name in summaries))
     for model in next(iter(summaries.values())).get("models", {}):
-        models.add_row(model, *(str(each.get("models", {}).get(model, "")) for each in summaries.values()))
+        models.add_row(
+            model, *(str(each.get("models", {}).get(model, "")) for each in summaries.values())
+        )
     console.print(models)
 
 

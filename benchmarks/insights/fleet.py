@@ -1,7 +1,7 @@
 """A fleet whose records Postgres makes by itself: millions of payloads, in SQL, without a broker.
 
-Every machine sends a sample and a heartbeat a minute, at a phase of its own, so a stretch of time is
-a range of offsets in each partition. What a machine sends follows from its number and the minute.
+Every machine sends a sample and a heartbeat a minute, at a phase of its own: a stretch of time is a
+range of offsets in each partition. What a machine sends follows from its number and the minute.
 """
 
 from datetime import timedelta

@@ -34,12 +34,49 @@ starts as (
     group by device_id
 ),
 
--- Of the sample before the first, only what follows from it counts.
-border as (
-    select before.*
+-- Of the sample before the first, only what follows from it counts. Mostly the pane before has kept it.
+{%- if is_incremental() %}
+kept_border as (
+    select
+        pane.device_id,
+        pane.pane_end_us as us,
+        pane.last_boot_id as boot_id,
+        pane.last_compressor_on as compressor_on,
+        pane.last_vends_ok_total as vends_ok_total,
+        pane.last_vends_failed_total as vends_failed_total
     from starts
+    inner join {{ this }} as pane
+        on starts.device_id = pane.device_id and {{ window_end('starts.us', pane_us()) }} - {{ pane_us() }} = pane.pane_end_us
+),
+{%- else %}
+kept_border as (
+    select device_id, us, null as boot_id, null::boolean as compressor_on, null::bigint as vends_ok_total,
+    null::bigint as vends_failed_total
+    from starts
+    where false
+),
+{%- endif %}
+
+-- Materialized: else the last sample of each is looked up before it is known whose is needed.
+without_pane_before as materialized (
+    select * from starts
+    where not exists (select 1 from kept_border where kept_border.device_id = starts.device_id)
+),
+
+border as (
+    select * from kept_border
+    union all
+    select before.*
+    from without_pane_before as starts
     cross join lateral (
-        select sample.* from {{ ref('stg_kafka__telemetry') }} as sample
+        select
+            sample.device_id,
+            sample.us,
+            sample.boot_id,
+            sample.compressor_on,
+            sample.vends_ok_total,
+            sample.vends_failed_total
+        from {{ ref('stg_kafka__telemetry') }} as sample
         where
             sample.device_id = starts.device_id
             and sample.us < starts.us
@@ -55,7 +92,8 @@ followed as (
         lag(compressor_on) over in_order as compressor_was_on,
         lag(boot_id) over in_order as boot_before,
         lag(vends_ok_total) over in_order as vends_ok_before,
-        lag(vends_failed_total) over in_order as vends_failed_before
+        lag(vends_failed_total) over in_order as vends_failed_before,
+        lead(pane_end_us) over in_order is distinct from pane_end_us as is_last
     from (
         select
             device_id, us, epoch, "partition", "offset", boot_id, cabinet_temp_c, compressor_on,
@@ -63,8 +101,8 @@ followed as (
         from samples
         union all
         select
-            device_id, us, epoch, "partition", "offset", boot_id, cabinet_temp_c, compressor_on,
-            vends_ok_total, vends_failed_total, null as pane_end_us
+            device_id, us, null as epoch, null as "partition", null as "offset", boot_id, null as cabinet_temp_c,
+            compressor_on, vends_ok_total, vends_failed_total, null as pane_end_us
         from border
     ) as of_devices
     window in_order as (partition by device_id order by {{ log_order }})
@@ -92,6 +130,10 @@ select
         when boot_before is not null then vends_failed_total
     end)::bigint as vends_failed,
     array_agg(distinct boot_id) as boots,
+    max(boot_id) filter (where is_last) as last_boot_id,
+    bool_or(compressor_on) filter (where is_last) as last_compressor_on,
+    max(vends_ok_total) filter (where is_last) as last_vends_ok_total,
+    max(vends_failed_total) filter (where is_last) as last_vends_failed_total,
     {{ batch.batch_id }}::bigint as batch_id
 from followed
 where pane_end_us is not null

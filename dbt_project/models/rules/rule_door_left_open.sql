@@ -16,7 +16,11 @@ closings as (
 
 turns as (
     select samples.*
-    from (select * from openings union all select * from closings) as samples
+    from (
+        select * from openings
+        union all
+        select * from closings
+    ) as samples
     left join lateral (
         select before.door_open from {{ ref('stg_kafka__telemetry') }} as before
         where
