@@ -46,12 +46,19 @@ kept_border as (
         pane.last_vends_failed_total as vends_failed_total
     from starts
     inner join {{ this }} as pane
-        on starts.device_id = pane.device_id and {{ window_end('starts.us', pane_us()) }} - {{ pane_us() }} = pane.pane_end_us
+        on
+            starts.device_id = pane.device_id
+            and {{ window_end('starts.us', pane_us()) }} - {{ pane_us() }} = pane.pane_end_us
 ),
 {%- else %}
 kept_border as (
-    select device_id, us, null as boot_id, null::boolean as compressor_on, null::bigint as vends_ok_total,
-    null::bigint as vends_failed_total
+    select
+        device_id,
+        us,
+        null as boot_id,
+        null::boolean as compressor_on,
+        null::bigint as vends_ok_total,
+        null::bigint as vends_failed_total
     from starts
     where false
 ),
@@ -60,7 +67,11 @@ kept_border as (
 -- Materialized: else the last sample of each is looked up before it is known whose is needed.
 without_pane_before as materialized (
     select * from starts
-    where not exists (select 1 from kept_border where kept_border.device_id = starts.device_id)
+    where
+        not exists (
+            select 1 from kept_border
+            where kept_border.device_id = starts.device_id
+        )
 ),
 
 border as (
@@ -93,7 +104,7 @@ followed as (
         lag(boot_id) over in_order as boot_before,
         lag(vends_ok_total) over in_order as vends_ok_before,
         lag(vends_failed_total) over in_order as vends_failed_before,
-        lead(pane_end_us) over in_order is distinct from pane_end_us as is_last
+        coalesce(lead(pane_end_us) over in_order, 0) <> pane_end_us as is_last
     from (
         select
             device_id, us, epoch, "partition", "offset", boot_id, cabinet_temp_c, compressor_on,
