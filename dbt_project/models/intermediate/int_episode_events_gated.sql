@@ -166,8 +166,9 @@ listened as (
             )
 ),
 
--- (e - window, e] is wholly after a sign at e - window, too: the start is not in it.
-half_silent as (
+-- (e - window, e] is wholly after a sign at e - window, too: the start is not in it. Materialized, so that
+-- it is not computed again for each child.
+half_silent as materialized (
     select
         {{ key }},
         episode_no,

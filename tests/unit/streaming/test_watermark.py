@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from streaming.watermark import Fleet, Progress, State, decide
+from streaming.watermark import Fleet, Moves, Progress, State, decide
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LATE = timedelta(seconds=5)
@@ -40,6 +40,7 @@ class Look:
 
     state: State = BEFORE
     moved_at: datetime | None = JUST_NOW
+    resumed_at: datetime | None = None
     now: datetime = NOW
     fleet: Fleet = ALL_HEARD
     heard_again: tuple[int, int] = (10, 10)
@@ -48,7 +49,7 @@ class Look:
         return decide(
             self.state,
             partitions,
-            self.moved_at,
+            None if self.moved_at is None else Moves(self.moved_at, self.resumed_at),
             self.now,
             LATE,
             lambda _: self.fleet,
@@ -78,9 +79,20 @@ def test_the_whole_is_the_least_of_the_partitions() -> None:
     assert state.watermark == ago(25)
 
 
-def test_a_partition_of_which_nothing_is_known_keeps_the_whole_back() -> None:
-    look = Look()
+def test_a_partition_of_which_nothing_is_known_holds_the_whole() -> None:
+    state, accepted = Look().decide(at(seen=ago(10)), at(next_offset=0, end=7, asked=ago(2)))
+    assert (state.watermark, state.held_since, accepted) == (ago(60), NOW, [])
+    assert state.held_reason == "nothing is known of telemetry.raw[0]"
+
+
+def test_before_the_first_watermark_it_only_keeps_it_back() -> None:
+    look = Look(state=State())
     assert look.decide(at(seen=ago(10)), at()) == (look.state, [])
+
+
+def test_a_partition_in_which_nothing_ever_was_keeps_nothing_back() -> None:
+    state, _ = Look().decide(at(seen=ago(10)), at(next_offset=0, end=0, asked=ago(2)))
+    assert (state.watermark, state.held_since) == (ago(15), None)
 
 
 def test_it_never_falls() -> None:
@@ -138,7 +150,7 @@ class TestTheFleetsSilence:
                 at(HEARTBEATS, seen=ago(40), **proven),  # type: ignore[arg-type]
                 at(TELEMETRY, seen=ago(50), **proven),  # type: ignore[arg-type]
             ],
-            ago(1),
+            Moves(ago(1)),
             NOW,
             LATE,
             heard.__getitem__,
@@ -183,6 +195,24 @@ class TestAStandstill:
         assert just_before.stood_still
         after, _ = Look(state=replace(state, returned_at=ago(60))).decide(at(seen=ago(10)))
         assert (after.stood_still, after.held_since, after.watermark) == (False, None, ago(15))
+
+    def test_one_that_nobody_watched_is_held_too(self) -> None:
+        away = replace(BEFORE, looked_at=ago(600))
+        look = Look(state=away, resumed_at=ago(30), heard_again=(10, 7))
+        state, accepted = look.decide(at(seen=ago(10)))
+        assert (state.stood_still, state.resumed_at, accepted) == (True, ago(30), [])
+        assert "7 of 10" in (state.held_reason or "")
+
+    @pytest.mark.parametrize(
+        ("looked_at", "fleet"), [(ago(30), ALL_HEARD), (ago(600), Fleet(10, 2, 10))]
+    )
+    def test_but_not_twice_nor_in_a_fleet_of_two_sites(
+        self, looked_at: datetime, fleet: Fleet
+    ) -> None:
+        state, _ = Look(
+            state=replace(BEFORE, looked_at=looked_at), resumed_at=ago(30), fleet=fleet
+        ).decide(at(seen=ago(10)))
+        assert (state.stood_still, state.watermark) == (False, ago(15))
 
     def test_a_second_one_begins_the_return_anew(self) -> None:
         returning = replace(self.STOOD, resumed_at=ago(90), returned_at=ago(70))
