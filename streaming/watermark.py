@@ -295,8 +295,8 @@ def read_state(connection: psycopg.Connection) -> State:
 
 def read_progress(connection: psycopg.Connection) -> tuple[list[Progress], Moves | None]:
     """Returns how far the partitions have come, and when landing last moved."""
-    # Of the topic's newest epoch alone: one that has ended holds nothing up. Those, too, of which only
-    # the broker has told: so they are known when it is away.
+    # Of the topic's newest epoch alone: one that has ended holds nothing up. Those, too, of which
+    # only the broker has told: so they are known when it is away.
     with connection.cursor(row_factory=class_row(Progress)) as cursor:
         partitions = cursor.execute(
             'select topic, epoch, "partition", coalesce(o.next_offset, 0) as next_offset,'

@@ -44,8 +44,9 @@ def count_due(connection: psycopg.Connection, *, opens: bool) -> int:
         " and (%(opens)s or kind not in ('open', 'reopen') or starts_with(dedupe_key, %(alarms)s))"
         " and not exists (select from ticketing.pause where until > now()))"
         # No batch claims an alarm: while the watermark is held, there is none.
-        " + (select count(*) from control.alarms where not exists (select from ticketing.intents as i"
-        "  where (i.episode_id, i.transition_no) = (alarms.episode_id, alarms.transition_no)))",
+        " + (select count(*) from control.alarms as a where not exists ("
+        "  select from ticketing.intents as i"
+        "  where i.episode_id = a.episode_id and i.transition_no = a.transition_no))",
         {"opens": opens, "alarms": f"{OPERATIONS}|"},
     ).fetchone()
     return int(row[0]) if row else 0
