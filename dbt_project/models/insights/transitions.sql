@@ -142,7 +142,7 @@ ahead as (
     select
         lives.*,
         lives.told_state = 'open'
-        and past.state is distinct from 'over'
+        and coalesce(past.state, 'open') <> 'over'
         and count(*) filter (where lives.kind = 'resolve') over (
             partition by lives.episode_id order by lives.at_us rows unbounded preceding
         ) = 0 as goes_on

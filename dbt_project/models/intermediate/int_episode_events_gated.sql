@@ -68,7 +68,7 @@ outages as (
     from stretches
     where
         rule_id = 'site_outage'
-        and not {{ in_maintenance('mute', 'stretches.subject_kind', 'stretches.subject', 'stretches.episode_opened_us') }}
+        and not {{ in_maintenance('mute', "'site'", 'stretches.subject', 'stretches.episode_opened_us') }}
 ),
 
 chained as (
