@@ -12,7 +12,7 @@ from typing import Final
 
 from ticketing.settings import ServiceNowSettings
 from ticketing.target import State
-from ticketing.transition import Transition
+from ticketing.transition import RELEASED, Transition
 
 _SHORT: Final = 160
 _LONG: Final = 4000
@@ -141,6 +141,7 @@ def _facts(transition: Transition) -> list[str]:
         else {
             "Rule": f"{transition.rule_id}, version {transition.rule_version}",
             "Window": f"{_when(transition.window_start)} to {_when(transition.window_end)}",
+            "Withheld until": _when(transition.at) if transition.cause == RELEASED else None,
             "Observed": _number(transition.observed),
             "Threshold": _number(transition.threshold),
             "Site": transition.site_id,

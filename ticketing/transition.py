@@ -21,6 +21,9 @@ class Kind(StrEnum):
 
 WITHHELD = frozenset({Kind.HOLD, Kind.SUPPRESS})
 
+RELEASED = "released"
+"""The cause of a transition that tells what was held or suppressed before."""
+
 
 @dataclass(frozen=True, slots=True)
 class RecordId:

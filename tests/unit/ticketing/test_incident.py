@@ -163,3 +163,8 @@ def test_an_alarm_says_what_is_wrong_with_the_platform(transition) -> None:
         "More: fleetpulse tickets show 0190a6c2-0000-7000-8000-000000000001\n"
         "Fleetpulse episode 0190a6c2-0000-7000-8000-000000000001, transition 1"
     )
+
+
+def test_what_was_withheld_says_until_when(transition, settings) -> None:
+    text = incident.opening(transition(cause="released"), settings)["description"]
+    assert "Withheld until: 2026-03-01 12:05:00 UTC\n" in text
