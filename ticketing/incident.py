@@ -130,28 +130,32 @@ def _listed(texts: Sequence[str], most: int) -> list[str]:
 
 
 def _facts(transition: Transition) -> list[str]:
-    facts = (
-        {
-            "Because": transition.because,
-            "Since": _when(transition.window_start),
-            "Key": transition.dedupe_key,
-            "Runbook": transition.runbook,
-        }
-        if transition.is_alarm
-        else {
-            "Rule": f"{transition.rule_id}, version {transition.rule_version}",
-            "Window": f"{_when(transition.window_start)} to {_when(transition.window_end)}",
-            "Withheld until": _when(transition.at) if transition.cause == RELEASED else None,
-            "Observed": _number(transition.observed),
-            "Threshold": _number(transition.threshold),
-            "Site": transition.site_id,
-            "Device": transition.device_id,
-            "Component": transition.component,
-            "Key": transition.dedupe_key,
-            "Runbook": transition.runbook,
-        }
-    )
+    facts = _of_alarm(transition) if transition.is_alarm else _of_finding(transition)
     return [f"{name}: {clean(value, _TEXT)}" for name, value in facts.items() if value]
+
+
+def _of_alarm(transition: Transition) -> dict[str, str | None]:
+    return {
+        "Because": transition.because,
+        "Since": _when(transition.window_start),
+        "Key": transition.dedupe_key,
+        "Runbook": transition.runbook,
+    }
+
+
+def _of_finding(transition: Transition) -> dict[str, str | None]:
+    return {
+        "Rule": f"{transition.rule_id}, version {transition.rule_version}",
+        "Window": f"{_when(transition.window_start)} to {_when(transition.window_end)}",
+        "Withheld until": _when(transition.at) if transition.cause == RELEASED else None,
+        "Observed": _number(transition.observed),
+        "Threshold": _number(transition.threshold),
+        "Site": transition.site_id,
+        "Device": transition.device_id,
+        "Component": transition.component,
+        "Key": transition.dedupe_key,
+        "Runbook": transition.runbook,
+    }
 
 
 def clean(text: str, limit: int) -> str:
