@@ -109,6 +109,15 @@ class Landing:
             "select batch_id, attempt, state from control.batches order by batch_id"
         ).fetchall()
 
+    def watermarks(self) -> list[datetime]:
+        """Returns up to where each batch has closed windows."""
+        return [
+            at
+            for (at,) in self._db.execute(
+                "select watermark from control.batches order by batch_id"
+            ).fetchall()
+        ]
+
     def redrives(self) -> list[tuple[int, int]]:
         """Returns the redrives (from, to] of all batches."""
         return self._db.execute(

@@ -274,7 +274,7 @@ def test_poison_above_its_rate_is_told_once_and_again_when_it_is_over(
     assert told(logs) == ["well again"]
 
 
-def test_half_an_hour_without_a_broker_is_one_alarm_and_no_batch(
+def test_half_an_hour_without_a_broker_is_one_alarm_and_closes_no_window(
     landing: Landing, orchestrator: Orchestrator
 ) -> None:
     landing.register_sites(3)
@@ -290,14 +290,17 @@ def test_half_an_hour_without_a_broker_is_one_alarm_and_no_batch(
     assert landing.alarms() == [("watermark_held", "open")]
     assert isinstance(orchestrator.tick_tickets(), dg.RunRequest)
 
-    # It is back: what had been kept lands first, and everybody is heard.
+    # It is back: a batch takes what had been kept, and closes no window until all had time to land.
     orchestrator.broker.told = {(HEARTBEATS, 0): 20}
     landing.land(HEARTBEATS, 10)
     landing.beat(datetime.now(UTC))
-    assert orchestrator.asked() == []
+    assert orchestrator.asked() == ["2:1"]
+    landing.finish(2)
     landing.pass_time(61)
     landing.land(HEARTBEATS, 1)
-    assert orchestrator.asked() == ["2:1"]
+    assert orchestrator.asked() == ["3:1"]
+    before, held, after = landing.watermarks()
+    assert before == held < after
     assert landing.alarms() == [("watermark_held", "open"), ("watermark_held", "resolve")]
 
 
