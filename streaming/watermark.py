@@ -55,6 +55,11 @@ class Progress:
     end_offset: int | None
     end_asked_at: datetime | None
 
+    @property
+    def name(self) -> str:
+        """Topic and partition."""
+        return f"{self.topic}[{self.partition}]"
+
     def asked(self, end: int | None, t0: datetime) -> "Progress":
         """Takes note of the broker's end at t0, unless an older question is still open."""
         open_question = self.end_offset is not None and self.next_offset < self.end_offset
@@ -177,9 +182,16 @@ def decide(
     if state.stood_still:
         return state, []
     accepted = [replace(each, watermark=each.both_terms(tolerance)) for each in partitions]
+    unknown = [each for each in accepted if each.watermark is None]
+    if released:
+        accepted = [each for each in accepted if each.watermark is not None]
     whole = _least(accepted)
-    fleet = whole and fleet_at(whole)
-    if not released and (not fleet or not fleet.present):
+    if whole is None:
+        if state.watermark is None or not unknown:
+            return state, []
+        return state.held(f"nothing is known of {unknown[0].name}", now), []
+    fleet = fleet_at(whole)
+    if not released and not fleet.present:
         accepted = [
             replace(
                 each,
@@ -189,19 +201,15 @@ def decide(
             )
             for each in partitions
         ]
-        whole = _least(accepted)
-        fleet = whole and fleet_at(whole)
-    if not whole or not fleet:
-        unknown = next((each for each in accepted if each.watermark is None), None)
-        if unknown is None or state.watermark is None:
-            return state, []
-        return state.held(f"nothing is known of {unknown.topic}[{unknown.partition}]", now), []
+        proven = _least(accepted)
+        if proven is not None:
+            whole, fleet = proven, fleet_at(proven)
     counted = replace(state, devices_expected=fleet.devices, devices_heard=fleet.heard)
     if not released and not fleet.present:
         if not state.heard_once:
             return counted, []
         return counted.held(fleet.absence(whole), now), []
-    well = fleet.present and now - moves.moved_at <= STANDSTILL
+    well = fleet.present and not unknown and now - moves.moved_at <= STANDSTILL
     moved = replace(
         counted,
         watermark=_latest(state.watermark, whole),

@@ -136,6 +136,15 @@ class TestTheFleetsSilence:
         state, _ = Look(state=State(), fleet=Fleet(10, 2, 0)).decide(at(seen=ago(10)))
         assert (state.watermark, state.heard_once) == (ago(15), True)
 
+    def test_where_the_heartbeats_have_an_empty_partition_it_is_the_fleet_that_is_missed(
+        self,
+    ) -> None:
+        state, _ = Look(fleet=Fleet(10, 3, 3)).decide(
+            at(HEARTBEATS, seen=ago(10)), at(HEARTBEATS, next_offset=0, end=0, asked=ago(2))
+        )
+        assert state.watermark == ago(60)
+        assert "only 3 of 10 devices" in (state.held_reason or "")
+
     def test_without_a_registered_device_there_is_none(self) -> None:
         state, accepted = Look(state=State(), fleet=Fleet(0, 0, 0)).decide(at(seen=ago(10)))
         assert (state.watermark, state.heard_once, accepted) == (None, False, [])
@@ -240,6 +249,11 @@ class TestARelease:
         assert (state.watermark, state.released_at) == (ago(7), None)
         held, _ = Look(state=state, fleet=self.NOBODY).decide(self.PROVEN)
         assert held.held_since == NOW
+
+    def test_goes_on_without_a_partition_of_which_nothing_is_known(self) -> None:
+        unknown = at(TELEMETRY, next_offset=0, end=7, asked=ago(2))
+        state, _ = Look(state=self.RELEASED).decide(self.PROVEN, unknown)
+        assert (state.watermark, state.held_since, state.released_at) == (ago(7), None, ago(30))
 
 
 class TestTheBrokersEnd:
