@@ -11,7 +11,9 @@ The pipeline's silence is not the devices' silence, so in a fleet of three sites
   partitions count by their first term alone. If it still fails, the watermark is held; until it
   has once succeeded, there is none.
 - No offset has moved for 60 s (a standstill): held until 80 % of those heard before are heard
-  again, and 60 s more.
+  again, and 60 s more. So too where nobody looked at the time, and landing tells it afterwards.
+
+A partition that the broker has and landing does not know of holds it as well, unless it is empty.
 
 Whoever knows better releases a hold (`watermark_holds`): then nothing is held until all is well.
 
@@ -19,7 +21,7 @@ Whoever knows better releases a hold (`watermark_holds`): then nothing is held u
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 
 import psycopg
@@ -27,12 +29,12 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 from streaming.sinks.ods import table_of
+from streaming.standstill import STANDSTILL
 
 HEARTBEATS = "heartbeat.raw"
 HEARD_WITHIN = timedelta(seconds=180)
 FLEET_SHARE = 0.4
 RETURN_SHARE = 0.8
-STANDSTILL = timedelta(seconds=60)
 RETURN_WAIT = timedelta(seconds=60)
 GUARDED_SITES = 3
 
@@ -52,6 +54,11 @@ class Progress:
     watermark: datetime | None
     end_offset: int | None
     end_asked_at: datetime | None
+
+    @property
+    def name(self) -> str:
+        """Topic and partition."""
+        return f"{self.topic}[{self.partition}]"
 
     def asked(self, end: int | None, t0: datetime) -> "Progress":
         """Takes note of the broker's end at t0, unless an older question is still open."""
@@ -82,6 +89,7 @@ class State:
 
     `resumed_at` is when offsets moved again after a standstill, `returned_at` when enough devices
     were heard again; `released_at` when somebody ended a hold, until all is well.
+    `looked_at` is when it was looked at before.
     """
 
     watermark: datetime | None = None
@@ -94,6 +102,7 @@ class State:
     devices_expected: int = 0
     devices_heard: int = 0
     released_at: datetime | None = None
+    looked_at: datetime | None = None
 
     def held(self, reason: str, now: datetime) -> "State":
         """Returns the state, held for a reason."""
@@ -130,10 +139,24 @@ class Fleet:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Moves:
+    """When a next offset last moved, and when one last did so after a standstill."""
+
+    moved_at: datetime
+    resumed_at: datetime | None = None
+
+    def ended_unseen(self, state: State) -> bool:
+        """Returns whether a standstill has begun and ended since somebody looked."""
+        if state.stood_still or state.looked_at is None or self.resumed_at is None:
+            return False
+        return self.resumed_at > state.looked_at
+
+
 def decide(
     state: State,
     partitions: Sequence[Progress],
-    moved_at: datetime | None,
+    moves: Moves | None,
     now: datetime,
     tolerance: timedelta,
     fleet_at: Callable[[datetime], Fleet],
@@ -144,24 +167,31 @@ def decide(
     Args:
         state: The state before.
         partitions: All partitions, the broker's ends noted.
-        moved_at: When a next offset last moved.
+        moves: When landing last moved; None where it never has.
         now: The time.
         tolerance: The late tolerance L.
         fleet_at: Asks for the fleet at a candidate watermark.
         returned: Asks, for the watermark and the time since which they count, how many devices
             were heard before it, and how many of these were heard again.
     """
-    if not partitions or moved_at is None:
+    if not partitions or moves is None:
         return state, []
     released = state.released_at is not None
     if not released:
-        state = _after_standstill(state, moved_at, now, fleet_at, returned)
+        state = _after_standstill(state, moves, now, fleet_at, returned)
     if state.stood_still:
         return state, []
     accepted = [replace(each, watermark=each.both_terms(tolerance)) for each in partitions]
+    unknown = [each for each in accepted if each.watermark is None]
+    if released:
+        accepted = [each for each in accepted if each.watermark is not None]
     whole = _least(accepted)
-    fleet = whole and fleet_at(whole)
-    if not released and (not fleet or not fleet.present):
+    if whole is None:
+        if state.watermark is None or not unknown:
+            return state, []
+        return state.held(f"nothing is known of {unknown[0].name}", now), []
+    fleet = fleet_at(whole)
+    if not released and not fleet.present:
         accepted = [
             replace(
                 each,
@@ -171,16 +201,15 @@ def decide(
             )
             for each in partitions
         ]
-        whole = _least(accepted)
-        fleet = whole and fleet_at(whole)
-    if not whole or not fleet:
-        return state, []
+        proven = _least(accepted)
+        if proven is not None:
+            whole, fleet = proven, fleet_at(proven)
     counted = replace(state, devices_expected=fleet.devices, devices_heard=fleet.heard)
     if not released and not fleet.present:
         if not state.heard_once:
             return counted, []
         return counted.held(fleet.absence(whole), now), []
-    well = fleet.present and now - moved_at <= STANDSTILL
+    well = fleet.present and not unknown and now - moves.moved_at <= STANDSTILL
     moved = replace(
         counted,
         watermark=_latest(state.watermark, whole),
@@ -194,24 +223,27 @@ def decide(
 
 def _after_standstill(
     state: State,
-    moved_at: datetime,
+    moves: Moves,
     now: datetime,
     fleet_at: Callable[[datetime], Fleet],
     returned: Callable[[datetime, datetime], tuple[int, int]],
 ) -> State:
     """Returns the state with a standstill begun, gone on, or over."""
-    if state.watermark is None:
+    watermark, moved_at = state.watermark, moves.moved_at
+    if watermark is None:
         return state
+    if moves.ended_unseen(state) and fleet_at(watermark).guarded:
+        state = replace(state, stood_still=True, resumed_at=moves.resumed_at)
     # Where a few devices are all there is, their silence is a standstill too: it must be found.
-    if now - moved_at > STANDSTILL and fleet_at(state.watermark).guarded:
+    if now - moved_at > STANDSTILL and fleet_at(watermark).guarded:
         stopped = replace(state, stood_still=True, resumed_at=None, returned_at=None)
         return stopped.held(f"nothing has landed since {moved_at:%Y-%m-%d %H:%M:%S} UTC", now)
     if not state.stood_still:
         return state
     resumed_at = state.resumed_at or moved_at
     state = replace(state, resumed_at=resumed_at)
-    if state.returned_at is None and state.watermark is not None:
-        before, again = returned(state.watermark, resumed_at)
+    if state.returned_at is None:
+        before, again = returned(watermark, resumed_at)
         if again < RETURN_SHARE * before:
             reason = f"after a standstill, {again} of {before} devices were heard from again"
             return state.held(reason, now)
@@ -234,15 +266,16 @@ def advance(
     """
     with connection.transaction():
         state = read_state(connection)
-        partitions, moved_at = read_progress(connection)
+        partitions, moves = read_progress(connection)
         partitions = [
-            each.asked(ends.get((each.topic, each.partition)), asked_at) for each in partitions
+            each.asked(ends.get((each.topic, each.partition)), asked_at)
+            for each in [*partitions, *_unknown(partitions, ends)]
         ]
         topics = sorted({each.topic for each in partitions})
         after, accepted = decide(
             state,
             partitions,
-            moved_at,
+            moves,
             asked_at,
             tolerance,
             lambda moment: _fleet_at(connection, topics, moment),
@@ -260,7 +293,7 @@ def read_state(connection: psycopg.Connection) -> State:
         state = cursor.execute(
             "select watermark, heard_once, held_since, held_reason, stood_still, resumed_at,"
             " returned_at, coalesce(devices_expected, 0) as devices_expected,"
-            " coalesce(devices_heard, 0) as devices_heard, released_at"
+            " coalesce(devices_heard, 0) as devices_heard, released_at, updated_at as looked_at"
             " from control.watermark for update"
         ).fetchone()
     if state is None:
@@ -268,20 +301,34 @@ def read_state(connection: psycopg.Connection) -> State:
     return state
 
 
-def read_progress(connection: psycopg.Connection) -> tuple[list[Progress], datetime | None]:
-    """Returns how far the partitions have come, and when an offset last moved."""
-    # Of the topic's newest epoch alone: one that has ended holds nothing up.
+def read_progress(connection: psycopg.Connection) -> tuple[list[Progress], Moves | None]:
+    """Returns how far the partitions have come, and when landing last moved."""
+    # Of the topic's newest epoch alone: one that has ended holds nothing up. Those, too, of which
+    # only the broker has told: so they are known when it is away.
     with connection.cursor(row_factory=class_row(Progress)) as cursor:
         partitions = cursor.execute(
-            'select o.topic, o.epoch, o."partition",'
-            " o.next_offset, o.max_event_ts, p.watermark, p.end_offset, p.end_asked_at"
+            'select topic, epoch, "partition", coalesce(o.next_offset, 0) as next_offset,'
+            " o.max_event_ts, p.watermark, p.end_offset, p.end_asked_at"
             " from landing.offsets o"
-            ' left join control.partition_progress p using (topic, epoch, "partition")'
-            " where o.epoch = (select max(epoch) from landing.offsets n where n.topic = o.topic)"
-            ' order by o.topic, o."partition"'
+            ' full join control.partition_progress p using (topic, epoch, "partition")'
+            " where epoch = coalesce((select max(n.epoch) from landing.offsets n"
+            "  where n.topic = coalesce(o.topic, p.topic)), 0)"
+            ' order by topic, "partition"'
         ).fetchall()
-    row = connection.execute("select max(moved_at) from landing.offsets").fetchone()
-    return partitions, row[0] if row else None
+    row = connection.execute(
+        "select max(moved_at), max(resumed_at) from landing.offsets"
+    ).fetchone()
+    return partitions, Moves(*row) if row and row[0] else None
+
+
+def _unknown(partitions: Sequence[Progress], ends: Ends) -> list[Progress]:
+    """Returns the partitions that the broker has, and of which nothing is known."""
+    known = {(each.topic, each.partition) for each in partitions}
+    epochs = {each.topic: each.epoch for each in partitions}
+    return [
+        Progress(topic, epochs.get(topic, 0), partition, 0, None, None, None, None)
+        for topic, partition in sorted(ends.keys() - known)
+    ]
 
 
 def _write(
@@ -296,7 +343,7 @@ def _write(
         " stood_still = %(stood_still)s, resumed_at = %(resumed_at)s,"
         " returned_at = %(returned_at)s, devices_expected = %(devices_expected)s,"
         " devices_heard = %(devices_heard)s, released_at = %(released_at)s, updated_at = now()",
-        {name: getattr(state, name) for name in State.__dataclass_fields__},
+        asdict(state),
     )
     final = asked | {(each.topic, each.epoch, each.partition): each for each in accepted}
     with connection.cursor() as cursor:

@@ -45,7 +45,7 @@ def look(connection: psycopg.Connection, tolerance: timedelta) -> Holds:
     """
     with connection.transaction():
         state = read_state(connection)
-        partitions, moved_at = read_progress(connection)
+        partitions, moves = read_progress(connection)
         returned = None
         if state.watermark is not None and state.resumed_at is not None:
             topics = sorted({each.topic for each in partitions})
@@ -53,7 +53,7 @@ def look(connection: psycopg.Connection, tolerance: timedelta) -> Holds:
     parts = [
         Part(each, each.first_term(tolerance), each.second_term(tolerance)) for each in partitions
     ]
-    return Holds(state, parts, moved_at, returned)
+    return Holds(state, parts, None if moves is None else moves.moved_at, returned)
 
 
 def release(connection: psycopg.Connection, by: str, why: str) -> State:

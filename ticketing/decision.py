@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ticketing.transition import Kind
+from ticketing.transition import WITHHELD, Kind
 
 
 class Action(StrEnum):
@@ -30,6 +30,8 @@ class Outcome(StrEnum):
     REOPENED = "reopened"
     MUTED = "muted"
     OVER = "over"
+    HELD = "held"
+    SUPPRESSED = "suppressed"
     ALREADY_RESOLVED = "already_resolved"
     CLOSED_BY_HAND = "closed_by_hand"
     GONE = "gone"
@@ -42,7 +44,7 @@ class Situation:
     Attributes:
         kind: What the transition was.
         muted: Whether the transition is to be recorded and not ticketed.
-        over: Whether the episode's newest known transition resolves it.
+        over: Whether the episode's newest known transition resolves or withholds it.
         ticketed: Whether the episode has an incident.
         maybe_created: Whether an earlier create may have taken effect unseen.
     """
@@ -70,6 +72,9 @@ def decide(situation: Situation) -> Decision:
     """
     if not situation.ticketed and situation.maybe_created and (situation.over or situation.muted):
         return Decision(Action.FIND)
+    if situation.kind in WITHHELD:
+        held = situation.kind is Kind.HOLD
+        return Decision(Action.RECORD, Outcome.HELD if held else Outcome.SUPPRESSED)
     if situation.kind is Kind.RESOLVE:
         if situation.ticketed:
             return Decision(Action.RESOLVE)

@@ -6,17 +6,19 @@ ServiceNow renders HTML in notes are broken up. No template of theirs is expande
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
 from ticketing.settings import ServiceNowSettings
 from ticketing.target import State
-from ticketing.transition import Transition
+from ticketing.transition import RELEASED, Transition
 
 _SHORT: Final = 160
 _LONG: Final = 4000
 _TEXT: Final = 200
 _EVIDENCE_SHOWN: Final = 20
+_CHILDREN_SHOWN: Final = 20
 _CODE_TAG: Final = re.compile(r"\[(/?)code\]", re.IGNORECASE)
 
 # Severity → (impact, urgency); ServiceNow looks the priority up from both: 1 … 5.
@@ -26,6 +28,7 @@ _CAUSES: Final = {
     "clear": "the rule's clear condition has held",
     "revised": "late events took the reason away",
     "merged": "it goes on in an older incident of the same key",
+    "well": "the platform is well again",
 }
 
 
@@ -51,13 +54,15 @@ def opening(transition: Transition, settings: ServiceNowSettings) -> dict[str, s
 
 def note(transition: Transition) -> dict[str, str]:
     """A work note: the episode goes on, and this is what is seen now."""
-    text = "\n".join([f"Still failing: {_when(transition.at)}.", "", *_facts(transition)])
+    lines = [f"Still failing: {_when(transition.at)}.", "", *_facts(transition)]
+    text = "\n".join([*lines, *_children(transition)])
     return {"work_notes": _bounded(f"{text}\n\n{marker(transition)}", _LONG)}
 
 
 def reopening(transition: Transition) -> dict[str, str]:
     """Back to work: the fault came again within the quiet interval."""
-    text = "\n".join([f"Failing again since {_when(transition.at)}.", "", *_facts(transition)])
+    lines = [f"Failing again since {_when(transition.at)}.", "", *_facts(transition)]
+    text = "\n".join([*lines, *_children(transition)])
     return {
         "state": str(int(State.IN_PROGRESS)),
         "work_notes": _bounded(f"{text}\n\n{marker(transition)}", _LONG),
@@ -67,7 +72,8 @@ def reopening(transition: Transition) -> dict[str, str]:
 def resolving(transition: Transition, settings: ServiceNowSettings) -> dict[str, str]:
     """Resolved: the fault is over, was none, or goes on in another incident."""
     cause = _CAUSES.get(transition.cause, clean(transition.cause, _TEXT))
-    notes = f"Over at {_when(transition.at)}: {cause}.\n\n{marker(transition)}"
+    lines = [f"Over at {_when(transition.at)}: {cause}.", *_children(transition)]
+    notes = _bounded("\n".join([*lines, "", marker(transition)]), _LONG)
     return {
         "state": str(int(State.RESOLVED)),
         "close_code": settings.close_code,
@@ -90,16 +96,12 @@ def summary(transition: Transition) -> str:
 
 def description(transition: Transition) -> str:
     """Why the incident was opened, down to the records, and where to read on."""
-    evidence = [f"  {clean(str(record), _TEXT)}" for record in transition.evidence]
-    more = len(evidence) - _EVIDENCE_SHOWN
-    shown = [*evidence[:_EVIDENCE_SHOWN], *([f"  and {more} more"] if more > 0 else [])]
     lines = [
         f"{summary(transition)}, since {_when(transition.at)}.",
         "",
         *_facts(transition),
-        "",
-        "Evidence (topic/epoch/partition/offset):",
-        *(shown or ["  none: the rule is about absence"]),
+        *_children(transition),
+        *_evidence(transition),
         "",
         f"More: fleetpulse tickets show {transition.episode_id}",
         marker(transition),
@@ -107,10 +109,45 @@ def description(transition: Transition) -> str:
     return _bounded("\n".join(lines), _LONG)
 
 
+def _evidence(transition: Transition) -> list[str]:
+    if transition.is_alarm:
+        return []
+    records = [str(record) for record in transition.evidence]
+    shown = _listed(records, _EVIDENCE_SHOWN) or ["  none: the rule is about absence"]
+    return ["", "Evidence (topic/epoch/partition/offset):", *shown]
+
+
+def _children(transition: Transition) -> list[str]:
+    if not transition.children:
+        return []
+    return ["", "Stands in for:", *_listed(transition.children, _CHILDREN_SHOWN)]
+
+
+def _listed(texts: Sequence[str], most: int) -> list[str]:
+    shown = [f"  {clean(text, _TEXT)}" for text in texts[:most]]
+    more = len(texts) - most
+    return [*shown, *([f"  and {more} more"] if more > 0 else [])]
+
+
 def _facts(transition: Transition) -> list[str]:
-    facts = {
+    facts = _of_alarm(transition) if transition.is_alarm else _of_finding(transition)
+    return [f"{name}: {clean(value, _TEXT)}" for name, value in facts.items() if value]
+
+
+def _of_alarm(transition: Transition) -> dict[str, str | None]:
+    return {
+        "Because": transition.because,
+        "Since": _when(transition.window_start),
+        "Key": transition.dedupe_key,
+        "Runbook": transition.runbook,
+    }
+
+
+def _of_finding(transition: Transition) -> dict[str, str | None]:
+    return {
         "Rule": f"{transition.rule_id}, version {transition.rule_version}",
         "Window": f"{_when(transition.window_start)} to {_when(transition.window_end)}",
+        "Withheld until": _when(transition.at) if transition.cause == RELEASED else None,
         "Observed": _number(transition.observed),
         "Threshold": _number(transition.threshold),
         "Site": transition.site_id,
@@ -119,7 +156,6 @@ def _facts(transition: Transition) -> list[str]:
         "Key": transition.dedupe_key,
         "Runbook": transition.runbook,
     }
-    return [f"{name}: {clean(value, _TEXT)}" for name, value in facts.items() if value]
 
 
 def clean(text: str, limit: int) -> str:

@@ -10,19 +10,23 @@ from typing import Any, Final, TypeVar
 from uuid import UUID
 
 import psycopg
+from psycopg import sql
 from psycopg.errors import UndefinedTable
 from psycopg.rows import class_row, dict_row, scalar_row
 
+from ticketing.alarms import OPERATIONS
 from ticketing.decision import Action, Outcome, Situation
 from ticketing.errors import FatalError, LeaseLostError, NotReadyError
 from ticketing.target import Incident
 from ticketing.transition import Kind, RecordId, Transition
 
-_CLAIM: Final = """
+_INSIGHTS: Final = sql.Identifier("insights", "transitions")
+_ALARMS: Final = sql.Identifier("control", "alarm_transitions")
+_CLAIM: Final = sql.SQL("""
 insert into ticketing.intents
     (episode_id, transition_no, dedupe_key, kind, severity, muted, at)
 select t.episode_id, t.transition_no, t.dedupe_key, t.kind, t.severity, t.muted, t.at
-from insights.transitions as t
+from {transitions} as t
 where not exists (
     select from ticketing.intents as i
     where i.episode_id = t.episode_id and i.transition_no = t.transition_no
@@ -34,7 +38,7 @@ order by
     t.episode_id,
     t.transition_no
 on conflict (episode_id, transition_no) do nothing
-"""
+""")
 _LEASE: Final = """
 with head as (
     select distinct on (dedupe_key) dedupe_key, intent_id, severity, kind, at, due_at
@@ -58,8 +62,8 @@ on conflict (dedupe_key) do update
     set worker = excluded.worker, lease_until = excluded.lease_until
 returning dedupe_key
 """
-_HEAD: Final = """
-select intent_id, attempts, failures, t.batch_id is not null as known, t.*
+_HEAD: Final = sql.SQL("""
+select intent_id, attempts, failures, t.kind is not null as known, t.*
 from (
     select intent_id, attempts, failures, episode_id, transition_no
     from ticketing.intents
@@ -67,14 +71,14 @@ from (
     order by intent_id
     limit 1
 ) as head
-left join insights.transitions as t using (episode_id, transition_no)
-"""
+left join {transitions} as t using (episode_id, transition_no)
+""")
 _EPISODE: Final = """
 select
     (select sys_id from ticketing.incidents where episode_id = %(episode_id)s) as sys_id,
     array(select sys_id from ticketing.retired where episode_id = %(episode_id)s) as retired,
     (
-        select kind = 'resolve' from ticketing.intents
+        select kind in ('resolve', 'hold', 'suppress') from ticketing.intents
         where episode_id = %(episode_id)s
         order by transition_no desc limit 1
     ) as over
@@ -181,17 +185,23 @@ class Ledger:
         """Derives intents from the transitions that have none yet; returns how many.
 
         Raises:
-            NotReadyError: No batch has made `insights.transitions` yet.
+            NotReadyError: No batch has made `insights.transitions` yet, and no alarm is to be told.
         """
+        alarms = self._claim(_ALARMS)
         try:
-            with self._db.transaction():
-                # One at a time: the order of intents is the order of transitions.
-                self._db.execute("select pg_advisory_xact_lock(hashtext('ticketing.claim'))")
-                return self._db.execute(_CLAIM).rowcount
+            return alarms + self._claim(_INSIGHTS)
         except UndefinedTable as error:
+            if self.pending().count:
+                return alarms
             raise NotReadyError(
                 "insights.transitions does not exist yet: run a first batch of insights"
             ) from error
+
+    def _claim(self, transitions: sql.Identifier) -> int:
+        with self._db.transaction():
+            # One at a time: the order of intents is the order of transitions.
+            self._db.execute("select pg_advisory_xact_lock(hashtext('ticketing.claim'))")
+            return self._db.execute(_CLAIM.format(transitions=transitions)).rowcount
 
     def pending(self) -> Pending:
         """What is still to be done."""
@@ -246,13 +256,14 @@ class Ledger:
     def head(self, dedupe_key: str) -> Intent | None:
         """The key's oldest intent that is not done."""
         with self._db.transaction(), self._db.cursor(row_factory=dict_row) as cursor:
-            row = cursor.execute(_HEAD, (dedupe_key,)).fetchone()
+            head = _HEAD.format(transitions=source_of(dedupe_key))
+            row = cursor.execute(head, (dedupe_key,)).fetchone()
             if row is None:
                 return None
             if not row["known"]:
                 raise FatalError(
-                    f"the transition of intent {row['intent_id']} is gone from "
-                    "insights.transitions: that table is append-only; restore it"
+                    f"the transition of intent {row['intent_id']} of {dedupe_key} is gone: "
+                    "tables of transitions are append-only; restore it"
                 )
             transition = transition_of(row)
             episode = {"episode_id": transition.episode_id}
@@ -411,8 +422,13 @@ def _always(row: Row | None) -> Row:
     return row
 
 
+def source_of(dedupe_key: str) -> sql.Identifier:
+    """The relation that has the transitions of a key."""
+    return _ALARMS if dedupe_key.startswith(f"{OPERATIONS}|") else _INSIGHTS
+
+
 def transition_of(row: dict[str, Any]) -> Transition:
-    """A row of `insights.transitions` as its type; columns that it does not know are left out."""
+    """A row of such a relation as its type; columns that it does not know are left out."""
     names = {field.name for field in fields(Transition)}
     known = {name: value for name, value in row.items() if name in names}
     return Transition(
@@ -420,5 +436,6 @@ def transition_of(row: dict[str, Any]) -> Transition:
         | {
             "kind": Kind(row["kind"]),
             "evidence": tuple(RecordId(**record) for record in row["evidence"] or ()),
+            "children": tuple(row.get("children") or ()),
         }
     )

@@ -7,10 +7,11 @@ from typing import Any, Final
 from uuid import UUID
 
 import psycopg
+from psycopg import sql
 from psycopg.rows import class_row, dict_row
 
 from ticketing.errors import NotFoundError
-from ticketing.ledger import Pause, transition_of
+from ticketing.ledger import Pause, source_of, transition_of
 from ticketing.target import FINISHED
 from ticketing.transition import Transition
 
@@ -22,12 +23,17 @@ from ticketing.incidents
 """
 _STEPS: Final = """
 select
-    transition_no, kind, at, outcome, problem, attempts, created_at, first_attempt_at, done_at,
+    dedupe_key, transition_no, kind, at,
+    outcome, problem, attempts, created_at, first_attempt_at, done_at,
     case when done_at is null then due_at end as due_at
 from ticketing.intents
 where episode_id = %s
 order by transition_no
 """
+_OPENING: Final = sql.SQL(
+    "select * from {} where episode_id = %s"
+    " order by kind in ('hold', 'suppress'), transition_no limit 1"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,7 @@ class Step:
         problem: Why the last try did not succeed.
     """
 
+    dedupe_key: str
     transition_no: int
     kind: str
     at: datetime
@@ -74,7 +81,7 @@ class History:
 
     Attributes:
         entry: Its incident; None if it has none.
-        opening: The transition that opened it: rule, window, evidence.
+        opening: The transition that opened it, or withheld it so far: rule, window, evidence.
         steps: Its intents, in order.
     """
 
@@ -125,12 +132,10 @@ def history(connection: psycopg.Connection[Any], name: str) -> History:
         )
     with connection.cursor(row_factory=dict_row) as cursor:
         row = cursor.execute(
-            "select * from insights.transitions where episode_id = %s"
-            " order by transition_no limit 1",
-            (episode_id,),
+            _OPENING.format(source_of(steps[0].dedupe_key)), (episode_id,)
         ).fetchone()
     if row is None:
-        raise NotFoundError(f"the transitions of episode {episode_id} are gone from insights")
+        raise NotFoundError(f"the transitions of episode {episode_id} are gone")
     return History(episode_id, entry, transition_of(row), steps)
 
 

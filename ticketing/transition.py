@@ -13,6 +13,16 @@ class Kind(StrEnum):
     UPDATE = "update"
     RESOLVE = "resolve"
     REOPEN = "reopen"
+    HOLD = "hold"
+    """No ticket yet: it is open whether the device's whole site is silent."""
+    SUPPRESS = "suppress"
+    """No ticket: that of the site's outage stands in for it."""
+
+
+WITHHELD = frozenset({Kind.HOLD, Kind.SUPPRESS})
+
+RELEASED = "released"
+"""The cause of a transition that tells what was held or suppressed before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +41,7 @@ class RecordId:
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """One row of `insights.transitions`.
+    """One row of `insights.transitions`, or of `control.alarm_transitions`.
 
     Attributes:
         severity: 1 (critical) to 5.
@@ -41,6 +51,8 @@ class Transition:
         threshold: What it was compared with, in the same unit.
         evidence: The records behind the finding.
         decided_at: When the batch decided it.
+        children: Dedupe keys of the tickets that this one stands in for.
+        because: What is wrong with the platform; none where it is about a device or a site.
     """
 
     episode_id: UUID
@@ -65,5 +77,12 @@ class Transition:
     observed: float | None
     threshold: float | None
     evidence: tuple[RecordId, ...]
-    batch_id: int
+    batch_id: int | None
     decided_at: datetime
+    children: tuple[str, ...] = ()
+    because: str | None = None
+
+    @property
+    def is_alarm(self) -> bool:
+        """Whether it is about the platform itself."""
+        return self.because is not None

@@ -172,6 +172,8 @@ class Worker:
 
     def _do(self, intent: Intent, *, hold_opens: bool) -> Outcome:
         decision = decide(intent.situation)
+        # Alarms tell why the pipeline lags: they do not wait until it has caught up.
+        hold_opens = hold_opens and not intent.transition.is_alarm
         match decision.action:
             case Action.RECORD:
                 return self._record(intent, decision.outcome or Outcome.OVER)

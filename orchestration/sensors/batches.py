@@ -6,6 +6,7 @@
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
+import psycopg
 
 from orchestration.attempts import Step, next_step, request
 from orchestration.jobs import insights_batch
@@ -15,7 +16,11 @@ from orchestration.runs import status_of
 from streaming import batches, watermark
 from streaming.errors import OutageError
 from streaming.settings import InsightsSettings
-from streaming.watermark import Ends
+from streaming.watermark import Ends, State
+from ticketing import alarms
+from ticketing.alarms import WATERMARK_HELD
+
+SHORT_HOLD = timedelta(seconds=60)
 
 
 @dg.sensor(
@@ -37,6 +42,7 @@ def landed_data(
         state = watermark.advance(
             connection, ends, now, timedelta(seconds=insights_settings.late_tolerance_s)
         )
+        _tell(connection, state, now)
         unfinished = batches.unfinished(connection)
         if unfinished is not None:
             step = next_step(unfinished, status_of(context.instance, unfinished.run_key), now)
@@ -51,6 +57,13 @@ def landed_data(
         return dg.SensorResult(
             run_requests=[request(batch)], asset_events=events_of(connection, batch, ends)
         )
+
+
+def _tell(connection: psycopg.Connection, state: State, now: datetime) -> None:
+    """Opens and resolves the incident of a held watermark; a short hold is not worth one."""
+    since = state.held_since or now
+    lasts = state.held_since is not None and now - state.held_since >= SHORT_HOLD
+    alarms.tell(connection, WATERMARK_HELD, state.held_reason if lasts else None, since, now)
 
 
 def _ends(context: dg.SensorEvaluationContext, kafka: Kafka) -> Ends:

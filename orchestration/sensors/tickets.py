@@ -9,6 +9,7 @@ from assets.tickets import is_catching_up
 from orchestration.jobs import insights_batch, tickets_only
 from orchestration.resources import Ods
 from orchestration.runs import is_active
+from ticketing.alarms import OPERATIONS
 
 
 @dg.sensor(
@@ -30,17 +31,22 @@ def due_intents(
 
 
 def count_due(connection: psycopg.Connection, *, opens: bool) -> int:
-    """Returns how many keys have something due that may be done now.
+    """Returns how many keys have something due that may be done now, and how many alarms are new.
 
     Args:
         connection: The ODS as the orchestrator.
         opens: Whether opening is not held.
     """
     row = connection.execute(
-        "select count(*) from (select distinct on (dedupe_key) kind, due_at"
+        "select (select count(*) from (select distinct on (dedupe_key) dedupe_key, kind, due_at"
         "  from ticketing.intents where done_at is null order by dedupe_key, intent_id) as head"
-        " where due_at <= now() and (%s or kind not in ('open', 'reopen'))"
-        " and not exists (select from ticketing.pause where until > now())",
-        [opens],
+        " where due_at <= now()"
+        " and (%(opens)s or kind not in ('open', 'reopen') or starts_with(dedupe_key, %(alarms)s))"
+        " and not exists (select from ticketing.pause where until > now()))"
+        # No batch claims an alarm: while the watermark is held, there is none.
+        " + (select count(*) from control.alarms as a where not exists ("
+        "  select from ticketing.intents as i"
+        "  where i.episode_id = a.episode_id and i.transition_no = a.transition_no))",
+        {"opens": opens, "alarms": f"{OPERATIONS}|"},
     ).fetchone()
     return int(row[0]) if row else 0

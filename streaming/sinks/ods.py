@@ -33,6 +33,7 @@ from streaming.sinks.ods_rows import (
     quarantine_row,
     read_headers,
 )
+from streaming.standstill import STANDSTILL
 
 _DAY_MS = 86_400_000
 DAYS_BEHIND, _DAYS_AHEAD = 400, 1
@@ -329,6 +330,8 @@ def _move(connection: psycopg.Connection, packed: Packed, now: datetime) -> None
     ]
     connection.execute(
         "update landing.offsets as at set next_offset = moved.next_offset, moved_at = now(),"
+        " resumed_at = case when (select max(moved_at) from landing.offsets) < now() - %s"
+        "  then now() else at.resumed_at end,"
         " max_event_ts = greatest(at.max_event_ts, moved.max_event_ts),"
         " last_offset = coalesce(moved.last_offset, at.last_offset),"
         " leader_epoch = coalesce(moved.leader_epoch, at.leader_epoch)"
@@ -337,7 +340,7 @@ def _move(connection: psycopg.Connection, packed: Packed, now: datetime) -> None
         '  (topic, epoch, "partition", next_offset, max_event_ts, last_offset, leader_epoch)'
         " where at.topic = moved.topic and at.epoch = moved.epoch"
         '  and at."partition" = moved."partition"',
-        [list(column) for column in zip(*columns, strict=True)],
+        [STANDSTILL, *(list(column) for column in zip(*columns, strict=True))],
     )
 
 

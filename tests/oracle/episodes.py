@@ -1,6 +1,6 @@
 """Episodes: a small machine that reads verdicts one by one."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from tests.oracle.log import MINUTE, World
@@ -8,6 +8,11 @@ from tests.oracle.rules import RULES, Verdict
 
 QUIET = 15 * MINUTE
 UPDATE = 15 * MINUTE
+
+Event = tuple[int, str]
+"""What a ticket is told: its time, and its kind."""
+Gate = Callable[[int], tuple[list[Event], int]]
+"""For an opening: what is told instead, and from when on the fault itself is told."""
 
 
 @dataclass
@@ -33,20 +38,25 @@ class Episode:
     def resolved_us(self) -> int | None:
         return self.stretches[-1].resolved_us
 
-    def events(self, watermark_us: int) -> list[tuple[int, str]]:
-        """What a ticket is told, as (time, kind)."""
+    def events(self, watermark_us: int, gate: Gate = lambda us: ([], us)) -> list[Event]:
+        """What a ticket is told."""
         events = []
         for number, stretch in enumerate(self.stretches):
-            events.append((stretch.opened_us, "reopen" if number else "open"))
-            if stretch.resolved_us is not None:
-                events.append((stretch.resolved_us, "resolve"))
-            for us in {
-                self.opened_us + -(-(us - self.opened_us) // UPDATE) * UPDATE
-                for us in stretch.further
-            }:
-                if us <= watermark_us and (stretch.resolved_us is None or us < stretch.resolved_us):
-                    events.append((us, "update"))
-        return sorted(events)
+            withheld, told_us = gate(stretch.opened_us)
+            steps = [*withheld, (told_us, "reopen" if number else "open")]
+            steps += [
+                (us, "update")
+                for us in {
+                    self.opened_us + -(-(us - self.opened_us) // UPDATE) * UPDATE
+                    for us in stretch.further
+                }
+                if us > told_us
+            ]
+            over_us = stretch.resolved_us
+            events += [step for step in steps if over_us is None or step[0] < over_us]
+            if over_us is not None:
+                events.append((over_us, "resolve"))
+        return sorted(event for event in events if event[0] <= watermark_us)
 
 
 def fold(verdicts: Iterable[Verdict], clear_windows: int) -> list[Episode]:

@@ -100,8 +100,24 @@ class World:
     zones: Mapping[str, str] = field(default_factory=dict)
 
     def events(self, topic: str) -> list[Record]:
-        """The records that count as events: no tombstone, no second one with the same event_id."""
-        return self._events.get(topic, [])
+        """The records that count as events: no tombstone, no second one with the same event_id.
+
+        Of clock faults only heartbeats do.
+        """
+        return [
+            record
+            for record in self._events.get(topic, [])
+            if topic == HEARTBEAT or not record.clock_fault
+        ]
+
+    @cached_property
+    def signs(self) -> dict[str, list[int]]:
+        """When each device gave a sign of life, of whatever kind."""
+        signs: dict[str, list[int]] = {}
+        for records in self._events.values():
+            for record in records:
+                signs.setdefault(record.device_id, []).append(record.beat_us)
+        return signs
 
     @cached_property
     def _events(self) -> dict[str, list[Record]]:

@@ -227,16 +227,17 @@ def jam_not_recovering(world: World, device: Device) -> list[Verdict]:
     return [each for each in found.values() if each.window_end_us <= world.watermark_us]
 
 
-def owes_a_beat(beats: list[Record], us: int) -> bool:
-    """Whether the last beat is as old as may be, or the first one after such a silence."""
-    times = {
-        beat.beat_us: beat.fields.get("interval_s", 60) for beat in beats if beat.beat_us <= us
+def owes_a_beat(world: World, device: Device, beats: list[Record], us: int) -> bool:
+    """Whether the last sign is as old as may be, or the first beat after such a silence."""
+    began = max(device.commissioned_us, world.known_from_us)
+    signs = {began: 60} | {
+        beat.beat_us: beat.fields.get("interval_s", 60) for beat in beats if beat.beat_us >= began
     }
-    if not times:
-        return True
-    last = max(times)
-    due = {at: at + 3 * interval_s * SECOND for at, interval_s in times.items()}
-    before = max((at for at in times if at < last), default=None)
+    due = {at: at + 3 * interval_s * SECOND for at, interval_s in signs.items() if at <= us}
+    if not due:
+        return False
+    last = max(due)
+    before = max((at for at in due if at < last), default=None)
     return us >= due[last] or (before is not None and last > due[before])
 
 
@@ -259,7 +260,7 @@ def cashless_down(world: World, device: Device) -> list[Verdict]:
     for end in ends:
         inside = [each for each in samples if end - 10 * MINUTE < each.us <= end]
         offline = not any(each.fields["cashless_online"] for each in inside)
-        if offline and len(inside) >= 5 and not owes_a_beat(beats, end):
+        if offline and len(inside) >= 5 and not owes_a_beat(world, device, beats, end):
             found[end] = Verdict(end, "breach", len(inside), 5)
     return [each for each in found.values() if each.window_end_us <= world.watermark_us]
 
@@ -282,12 +283,10 @@ def reboot_loop(world: World, device: Device) -> list[Verdict]:
 
 def site_outage(world: World, site: str) -> list[Verdict]:
     """Which share of the devices expected was heard from within (e - 5 min, e]."""
-    signs: dict[str, set[int]] = {}
-    for topic in (TELEMETRY, HEARTBEAT, ALERTS):
-        for event in world.events(topic):
-            if topic == HEARTBEAT or not (event.spooled or event.clock_fault):
-                at = event.beat_us if topic == HEARTBEAT else event.us
-                signs.setdefault(event.device_id, set()).add(-(-at // (5 * MINUTE)) * 5 * MINUTE)
+    signs = {
+        device_id: {-(-us // (5 * MINUTE)) * 5 * MINUTE for us in moments}
+        for device_id, moments in world.signs.items()
+    }
     verdicts = []
     for end in range(0, world.watermark_us - world.known_from_us + 1, 5 * MINUTE):
         end = world.known_from_us - world.known_from_us % (5 * MINUTE) + end

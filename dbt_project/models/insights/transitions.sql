@@ -37,7 +37,7 @@ published as (
     select distinct on (told.episode_id)
         told.episode_id,
         told.transition_no,
-        told.kind <> 'resolve' as is_open,
+        {{ state_after('told.kind') }} as state,
         {{ to_us('told.at') }} as at_us
     from episodes
     inner join {{ this }} as told using (episode_id)
@@ -47,7 +47,7 @@ published as (
     select
         episode_id,
         0 as transition_no,
-        false as is_open,
+        'over' as state,
         null::bigint as at_us
     from episodes
     where false
@@ -56,19 +56,23 @@ published as (
 
 events as (
     select
-        folded.*,
-        min(folded.at_us) over (partition by {{ key }}, folded.episode_no) as opened_us
-    from {{ ref('int_episode_events_folded') }} as folded
-    where folded.batch_id = {{ batch.batch_id }}
+        gated.*,
+        min(gated.at_us) over (partition by {{ key }}, gated.episode_no) as opened_us
+    from {{ ref('int_episode_events_gated') }} as gated
+    where gated.batch_id = {{ batch.batch_id }}
 ),
 
 lives as (
     select
         episodes.episode_id,
         events.kind,
+        events.cause,
         events.at_us,
         events.window_end_us,
-        published.is_open as was_open,
+        events.held_until_us,
+        events.suppressed_by,
+        {{ state_after('events.kind') }} as state,
+        published.state as told_state,
         published.at_us as told_us
     from events
     inner join episodes using ({{ key }}, opened_us)
@@ -79,7 +83,7 @@ lives as (
 -- What was told of an episode so far may not be what its past, revised, now says.
 past as (
     select distinct on (episode_id) * from lives
-    where was_open is not null and at_us <= {{ batch.from_us }}
+    where told_state is not null and at_us <= {{ batch.from_us }}
     order by episode_id, at_us desc
 ),
 
@@ -91,24 +95,29 @@ revised_keys as (
 corrections as (
     select
         episode_id,
-        case when kind = 'resolve' then 'resolve' else 'reopen' end as kind,
+        case when state = 'open' then 'reopen' else kind end as kind,
         'revised' as cause,
         at_us,
-        window_end_us
+        window_end_us,
+        held_until_us,
+        suppressed_by
     from past
-    where was_open = (kind = 'resolve')
+    -- A ticket that is open is not taken back because its site turns out to have been silent, too.
+    where told_state <> state and (told_state <> 'open' or state = 'over')
     union all
     select
         past.episode_id,
         'update' as kind,
         'revised' as cause,
         {{ batch.watermark_us }} as at_us,
-        past.window_end_us
+        past.window_end_us,
+        null as held_until_us,
+        null as suppressed_by
     from past
     inner join episodes using (episode_id)
     inner join revised_keys using ({{ key }})
     where
-        past.was_open
+        past.told_state = 'open'
         and episodes.resolved_us is null
         and past.told_us <= {{ batch.watermark_us - update_us }}
     union all
@@ -117,23 +126,42 @@ corrections as (
         'resolve' as kind,
         episodes.ended_by as cause,
         episodes.resolved_us as at_us,
-        episodes.opened_us as window_end_us
+        episodes.opened_us as window_end_us,
+        null as held_until_us,
+        null as suppressed_by
     from episodes
     inner join published using (episode_id)
-    where episodes.batch_id = {{ batch.batch_id }} and episodes.ended_by is not null and published.is_open
+    where
+        episodes.batch_id = {{ batch.batch_id }}
+        and episodes.ended_by is not null
+        and published.state <> 'over'
+),
+
+-- `goes_on`: its ticket was open when the batch began, and nothing has ended that since.
+ahead as (
+    select
+        lives.*,
+        lives.told_state = 'open'
+        and coalesce(past.state, 'open') <> 'over'
+        and count(*) filter (where lives.kind = 'resolve') over (
+            partition by lives.episode_id order by lives.at_us rows unbounded preceding
+        ) = 0 as goes_on
+    from lives
+    left join past using (episode_id)
+    where lives.told_state is null or lives.at_us > {{ batch.from_us }}
 ),
 
 new_events as (
     select
         episode_id,
-        case when kind = 'open' and was_open is not null then 'reopen' else kind end as kind,
-        case when kind = 'resolve' then 'clear' else 'breach' end as cause,
+        case when kind = 'open' and told_state in ('open', 'over') then 'reopen' else kind end as kind,
+        cause,
         at_us,
-        window_end_us
-    from lives
-    where
-        was_open is null
-        or (at_us > {{ batch.from_us }} and not (kind = 'open' and was_open))
+        window_end_us,
+        held_until_us,
+        suppressed_by
+    from ahead
+    where goes_on is not true or kind in ('update', 'resolve')
 ),
 
 numbered as (
@@ -147,6 +175,16 @@ numbered as (
         select *, 2 as phase from new_events
     ) as told
     left join published using (episode_id)
+),
+
+suppressed as (
+    select
+        concat_ws('|', {{ key }}) as dedupe_key,
+        kind,
+        suppressed_by,
+        at_us as from_us,
+        lead(at_us) over (partition by {{ key }}, episode_no order by at_us) as to_us
+    from events
 ),
 
 decided as (
@@ -186,6 +224,9 @@ select
     devices.cmdb_ci,
     rules.runbook,
     decided.muted,
+    {{ to_timestamp('decided.held_until_us') }} as held_until,
+    decided.suppressed_by,
+    coalesce(children.dedupe_keys, '[]'::jsonb) as children,
     {{ to_timestamp('decided.at_us') }} as at,
     {{ to_timestamp('decided.window_start_us') }} as window_start,
     {{ to_timestamp('decided.window_end_us') }} as window_end,
@@ -196,6 +237,15 @@ select
     now() as decided_at
 from decided
 inner join rules on decided.rule_id = rules.rule_id
+left join lateral (
+    select jsonb_agg(suppressed.dedupe_key order by suppressed.dedupe_key) as dedupe_keys
+    from suppressed
+    where
+        suppressed.kind = 'suppress'
+        and suppressed.suppressed_by = decided.rule_id || '|' || decided.subject || '|' || decided.component
+        and suppressed.from_us <= decided.at_us
+        and (suppressed.to_us is null or suppressed.to_us > decided.at_us)
+) as children on true
 left join {{ source('reference', 'devices') }} as devices
     on
         decided.subject_kind = 'device'

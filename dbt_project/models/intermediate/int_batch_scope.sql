@@ -21,6 +21,9 @@ late_events as (
     -- A beat from the spool proves life when it arrives, and tells of its boot when it was sent.
     select device_id, least(us, beat_us) as us from {{ ref('stg_kafka__heartbeats') }}
     where batch_id = {{ batch.batch_id }} and least(us, beat_us) <= {{ batch.from_us }}
+    union all
+    select device_id, us from {{ ref('int_signs_at_arrival') }}
+    where batch_id = {{ batch.batch_id }} and us <= {{ batch.from_us }}
 ),
 
 late_subjects as (

@@ -14,9 +14,11 @@ episodes as (
     select * from {{ ref('episodes') }}
 ),
 
+-- The one that a ticket came of: not what withheld it.
 openings as (
-    select * from transitions
-    where transition_no = 1
+    select distinct on (episode_id) * from transitions
+    where kind in ('open', 'reopen', 'update')
+    order by episode_id, transition_no
 ),
 
 records as (

@@ -1,8 +1,7 @@
 {#-
 Tumbling 5 min per site, from the registry: how many of the devices expected were heard from.
 
-Heard from is any beat, and any sample or alert that was not spooled: a spool holds beats too, and
-these count when they arrive.
+Heard from is any record, at its own time; what a spool or a wrong clock brings, at its arrival.
 -#}
 {%- set size_us = pane_us() %}
 {%- set batch = current_batch() %}
@@ -101,6 +100,14 @@ counted as (
                     and alert.us <= expected.window_end_us
                     and not alert.spooled
                     and alert.batch_id <= {{ batch.batch_id }}
+            )
+            or exists (
+                select 1 from {{ ref('int_signs_at_arrival') }} as sign
+                where
+                    sign.device_id = expected.device_id
+                    and sign.us > expected.window_end_us - {{ size_us }}
+                    and sign.us <= expected.window_end_us
+                    and sign.batch_id <= {{ batch.batch_id }}
             )
         ) as heard
     from expected

@@ -7,6 +7,7 @@ import pytest
 from tests.fixtures.insights.random_logs import Cut, random_cuts, random_redrives, random_world
 from tests.fixtures.insights.warehouse import Warehouse
 from tests.oracle.episodes import episodes_of, findings_of
+from tests.oracle.gates import told_of
 from tests.oracle.log import World
 
 DEVICES = 60
@@ -23,6 +24,12 @@ APPENDED = (
     "control.batches",
 )
 
+KINDS = {"open", "update", "resolve", "reopen", "hold", "suppress"}
+CAUSES = {
+    *(("hold", "held"), ("suppress", "suppressed"), ("resolve", "clear"), ("update", "breach")),
+    *((kind, cause) for kind in ("open", "reopen") for cause in ("breach", "released")),
+}
+
 Finding = tuple[str, str, int, float, float]
 Episode = tuple[str, str, int, int | None]
 Event = tuple[str, str, int, str]
@@ -38,6 +45,7 @@ def test_late_events_redrives_and_the_cut_change_nothing_in_the_end(
         run(warehouse, world, random_cuts(seed, world, batches, late=True), fail_at=2)
         assert (findings(warehouse), episodes(warehouse)) == expected
         assert open_tickets(warehouse) == open_episodes(warehouse) != set()
+        assert withheld(warehouse) <= expected_withheld(world)
 
 
 @pytest.mark.parametrize("seed", [4])
@@ -47,7 +55,10 @@ def test_of_punctual_logs_every_transition_is_told_once_in_order(
     world = random_world(seed, DEVICES, late=False)
     run(warehouse, world, random_cuts(seed, world, 4, late=False), fail_at=3)
     assert findings(warehouse) == findings_of(world)
-    assert transitions(warehouse) == expected_events(world)
+    told = transitions(warehouse)
+    assert told == expected_events(world)
+    assert {kind for *_, kind in told} == KINDS
+    assert causes(warehouse) <= CAUSES
 
 
 def test_a_batch_that_is_done_stays_as_it_is(warehouse: Warehouse) -> None:
@@ -114,6 +125,23 @@ def open_episodes(warehouse: Warehouse) -> set[tuple[UUID]]:
     return set(warehouse.query("select episode_id from ci_insights.episodes where state = 'open'"))
 
 
+def causes(warehouse: Warehouse) -> set[tuple[str, str]]:
+    return set(warehouse.query("select kind, cause from ci_insights.transitions"))
+
+
+def withheld(warehouse: Warehouse) -> set[tuple[str, str, int]]:
+    """Open episodes of which the last that was told is that they have no ticket."""
+    return set(
+        warehouse.query(
+            "select rule_id, subject, (extract(epoch from opened_at) * 1000000)::bigint"
+            " from ci_insights.episodes join ("
+            "  select distinct on (episode_id) episode_id, kind from ci_insights.transitions"
+            "  order by episode_id, transition_no desc) as told using (episode_id)"
+            " where kind in ('hold', 'suppress')"
+        )
+    )
+
+
 def contents(warehouse: Warehouse) -> dict[str, list[tuple[str]]]:
     """All rows of what a batch appends to."""
     return {name: warehouse.query(f"select t::text from {name} t order by 1") for name in APPENDED}
@@ -130,7 +158,16 @@ def expected_episodes(world: World) -> set[Episode]:
 def expected_events(world: World) -> list[Event]:
     return sorted(
         (*key, us, kind)
-        for key, folded in episodes_of(world).items()
-        for episode in folded
-        for us, kind in episode.events(world.watermark_us)
+        for key, told in told_of(world, episodes_of(world)).items()
+        for events in told
+        for us, kind in events
     )
+
+
+def expected_withheld(world: World) -> set[tuple[str, str, int]]:
+    return {
+        (*key, events[0][0])
+        for key, told in told_of(world, episodes_of(world)).items()
+        for events in told
+        if events[-1][1] in ("hold", "suppress")
+    }

@@ -38,3 +38,17 @@ def test_quarantine_shows_the_exact_bytes_and_why(scene: Scene) -> None:
     shown = scene.run("quarantine", "show", name, "--raw")
     assert shown.wait() == 0
     assert shown.output_bytes == b'{"a": "\xff"}'
+
+
+def test_the_end_of_a_standstill_is_written_down(scene: Scene) -> None:
+    scene.land()
+    for stood_s, ended in ((10, False), (61, True)):
+        with scene.connect() as ods:
+            ods.execute(
+                "update landing.offsets set moved_at = now() - make_interval(secs => %s)", [stood_s]
+            )
+        scene.produce_some(10, seed=stood_s)
+        scene.land()
+        with scene.connect() as ods:
+            found = ods.execute("select count(resumed_at) > 0 from landing.offsets").fetchone()
+        assert found == (ended,)

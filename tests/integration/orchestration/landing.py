@@ -14,7 +14,7 @@ class Landing:
             "truncate landing.offsets, landing.quarantine, landing.quarantine_log,"
             " landing.heartbeat_raw,"
             " control.batches, control.partition_progress, control.watermark,"
-            " control.watermark_releases,"
+            " control.watermark_releases, control.alarms,"
             " ticketing.intents, ticketing.attempts, reference.devices restart identity;"
             " update landing.redrives set last = 0;"
             " insert into control.watermark default values;"
@@ -46,6 +46,34 @@ class Landing:
             " max_event_ts = greatest(o.max_event_ts, %(seen)s)",
             {"topic": topic, "by": offsets, "seen": seen or datetime.now(UTC)},
         )
+
+    def beat(self, at: datetime) -> None:
+        """Lets every registered device send a beat."""
+        self._db.execute(
+            'insert into landing.heartbeat_raw (epoch, "partition", "offset", kafka_ts,'
+            " kafka_ts_type, device_id, gateway_ts) select 0, 0, (select count(*)"
+            "  from landing.heartbeat_raw) + row_number() over (), %(at)s, 1, device_id, %(at)s"
+            " from reference.devices",
+            {"at": at},
+        )
+
+    def pass_time(self, seconds: float) -> None:
+        """Puts back when landing last moved, and since when the watermark is held or returns."""
+        self._db.execute(
+            "update landing.offsets set moved_at = moved_at - make_interval(secs => %s)", [seconds]
+        )
+        self._db.execute(
+            "update control.watermark set held_since = held_since - make_interval(secs => %(s)s),"
+            " returned_at = returned_at - make_interval(secs => %(s)s),"
+            " updated_at = updated_at - make_interval(secs => %(s)s)",
+            {"s": seconds},
+        )
+
+    def alarms(self) -> list[tuple[str, str]]:
+        """Returns what was told of the platform: which alarm, and what became of it."""
+        return self._db.execute(
+            "select alarm, kind from control.alarms order by alarm_id"
+        ).fetchall()
 
     def quarantine(self, topic: str, offsets: int) -> None:
         """Puts the first offsets of a topic's one partition into quarantine."""
@@ -80,6 +108,15 @@ class Landing:
         return self._db.execute(
             "select batch_id, attempt, state from control.batches order by batch_id"
         ).fetchall()
+
+    def watermarks(self) -> list[datetime]:
+        """Returns up to where each batch has closed windows."""
+        return [
+            at
+            for (at,) in self._db.execute(
+                "select watermark from control.batches order by batch_id"
+            ).fetchall()
+        ]
 
     def redrives(self) -> list[tuple[int, int]]:
         """Returns the redrives (from, to] of all batches."""

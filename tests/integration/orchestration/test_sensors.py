@@ -11,12 +11,13 @@ from structlog.testing import capture_logs
 
 from orchestration.errors import BatchBusyError
 from orchestration.resources.ods import Ods
-from streaming import batches
+from streaming import batches, watermark
 from streaming.errors import OutageError
 from streaming.settings import InsightsSettings, LandingSettings
 from tests.integration.orchestration.landing import Landing
 
 HEARTBEATS = "heartbeat.raw"
+LATE = timedelta(seconds=5)
 NO_WAIT = InsightsSettings(min_interval_s=0.001, idle_interval_s=3600)
 
 
@@ -271,6 +272,56 @@ def test_poison_above_its_rate_is_told_once_and_again_when_it_is_over(
         passed, _ = orchestrator.judge(cursor)
         assert passed["quarantine_is_small"]
     assert told(logs) == ["well again"]
+
+
+def test_half_an_hour_without_a_broker_is_one_alarm_and_closes_no_window(
+    landing: Landing, orchestrator: Orchestrator
+) -> None:
+    landing.register_sites(3)
+    landing.land(HEARTBEATS, 10)
+    landing.beat(datetime.now(UTC) - timedelta(seconds=10))
+    assert orchestrator.asked() == ["1:1"]
+    landing.finish(1)
+
+    orchestrator.broker.told = None
+    for _ in range(6):
+        landing.pass_time(300)
+        assert orchestrator.asked() == []
+    assert landing.alarms() == [("watermark_held", "open")]
+    assert isinstance(orchestrator.tick_tickets(), dg.RunRequest)
+
+    # It is back: a batch takes what had been kept, and closes no window until all had time to land.
+    orchestrator.broker.told = {(HEARTBEATS, 0): 20}
+    landing.land(HEARTBEATS, 10)
+    landing.beat(datetime.now(UTC))
+    assert orchestrator.asked() == ["2:1"]
+    landing.finish(2)
+    landing.pass_time(61)
+    landing.land(HEARTBEATS, 1)
+    assert orchestrator.asked() == ["3:1"]
+    before, held, after = landing.watermarks()
+    assert before == held < after
+    assert landing.alarms() == [("watermark_held", "open"), ("watermark_held", "resolve")]
+
+
+def test_a_partition_that_landing_does_not_know_holds_the_watermark(
+    landing: Landing, ods: Ods
+) -> None:
+    landing.land(HEARTBEATS, 10)
+    now = datetime.now(UTC)
+    with ods.connect("orchestrator") as connection:
+        first = watermark.advance(connection, {(HEARTBEATS, 0): 10}, now, LATE)
+        assert first.watermark is not None
+        later = now + timedelta(seconds=10)
+        held = watermark.advance(
+            connection, {(HEARTBEATS, 0): 10, (HEARTBEATS, 1): 1, (HEARTBEATS, 2): 0}, later, LATE
+        )
+        assert (held.watermark, held.held_reason) == (
+            first.watermark,
+            "nothing is known of heartbeat.raw[1]",
+        )
+        # The broker is away, and the partition is not forgotten.
+        assert watermark.advance(connection, {}, later, LATE).held_since is not None
 
 
 def test_a_due_intent_asks_for_a_run(landing: Landing, orchestrator: Orchestrator) -> None:

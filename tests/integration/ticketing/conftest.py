@@ -29,7 +29,8 @@ create table insights.transitions (
     rule_version text, severity int, subject text, component text, site_id text, device_id text,
     assignment_group text, cmdb_ci text, runbook text, muted bool, at timestamptz,
     window_start timestamptz, window_end timestamptz, observed double precision,
-    threshold double precision, evidence jsonb, batch_id bigint, decided_at timestamptz
+    threshold double precision, evidence jsonb, children jsonb, batch_id bigint,
+    decided_at timestamptz
 );
 grant select on insights.transitions to fleetpulse_ticketing;
 """
@@ -87,7 +88,7 @@ class Scene:
         self._dbt.execute("truncate insights.transitions")
         self._owner.execute(
             "truncate ticketing.intents, ticketing.attempts, ticketing.incidents,"
-            " ticketing.retired, ticketing.leases restart identity"
+            " ticketing.retired, ticketing.leases, control.alarms restart identity"
         )
         self.forget_pause()
 
@@ -122,6 +123,7 @@ class Scene:
             "evidence": Jsonb(
                 [{"topic": "telemetry.raw", "epoch": 0, "partition": 1, "offset": 42}]
             ),
+            "children": Jsonb([]),
             "batch_id": self._batch,
             "decided_at": at,
         } | changes

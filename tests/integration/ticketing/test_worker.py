@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
+from psycopg.types.json import Jsonb
 
 from ticketing.errors import FatalError
 from ticketing.worker import Summary
@@ -74,6 +75,39 @@ def test_a_muted_episode_is_recorded_and_not_sent(scene) -> None:
     scene.run()
     assert scene.incidents() == []
     assert scene.outcomes() == ["muted", "muted"]
+
+
+def test_a_held_episode_is_sent_with_its_release(scene) -> None:
+    episode = uuid4()
+    scene.transition("hold", episode, 1, cause="held")
+    assert scene.run() == Summary(skipped=1)
+    assert scene.incidents() == []
+    scene.transition("open", episode, 2, cause="released")
+    assert scene.run() == Summary(opened=1)
+    assert scene.outcomes() == ["held", "opened"]
+
+
+def test_a_suppressed_episode_is_named_on_its_outage_s_incident_alone(scene) -> None:
+    child, outage = uuid4(), uuid4()
+    scene.transition("suppress", child, 1, key="VM-000007", cause="suppressed")
+    scene.transition("open", outage, 1, key="SITE-0001", children=Jsonb(["VM-000007"]))
+    scene.run()
+    assert "Stands in for:\n  VM-000007" in scene.incident()["description"]
+    scene.transition("resolve", child, 2, key="VM-000007")
+    scene.run()
+    assert scene.outcomes() == ["suppressed", "opened", "over"]
+    assert len(scene.incidents()) == 1
+
+
+def test_a_stretch_that_is_withheld_opens_no_ticket_for_the_one_before(scene) -> None:
+    episode = scene.opening(key="VM-000007")
+    scene.transition("resolve", episode, 2, key="VM-000007")
+    scene.transition("hold", episode, 3, key="VM-000007")
+    scene.run()
+    assert scene.incidents() == []
+    scene.transition("reopen", episode, 4, key="VM-000007")
+    scene.run()
+    assert scene.outcomes() == ["over", "over", "held", "opened"]
 
 
 def test_an_incident_is_resolved_also_while_its_machine_is_muted(scene) -> None:

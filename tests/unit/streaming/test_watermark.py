@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from streaming.watermark import Fleet, Progress, State, decide
+from streaming.watermark import Fleet, Moves, Progress, State, decide
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LATE = timedelta(seconds=5)
@@ -40,6 +40,7 @@ class Look:
 
     state: State = BEFORE
     moved_at: datetime | None = JUST_NOW
+    resumed_at: datetime | None = None
     now: datetime = NOW
     fleet: Fleet = ALL_HEARD
     heard_again: tuple[int, int] = (10, 10)
@@ -48,7 +49,7 @@ class Look:
         return decide(
             self.state,
             partitions,
-            self.moved_at,
+            None if self.moved_at is None else Moves(self.moved_at, self.resumed_at),
             self.now,
             LATE,
             lambda _: self.fleet,
@@ -78,9 +79,20 @@ def test_the_whole_is_the_least_of_the_partitions() -> None:
     assert state.watermark == ago(25)
 
 
-def test_a_partition_of_which_nothing_is_known_keeps_the_whole_back() -> None:
-    look = Look()
+def test_a_partition_of_which_nothing_is_known_holds_the_whole() -> None:
+    state, accepted = Look().decide(at(seen=ago(10)), at(next_offset=0, end=7, asked=ago(2)))
+    assert (state.watermark, state.held_since, accepted) == (ago(60), NOW, [])
+    assert state.held_reason == "nothing is known of telemetry.raw[0]"
+
+
+def test_before_the_first_watermark_it_only_keeps_it_back() -> None:
+    look = Look(state=State())
     assert look.decide(at(seen=ago(10)), at()) == (look.state, [])
+
+
+def test_a_partition_in_which_nothing_ever_was_keeps_nothing_back() -> None:
+    state, _ = Look().decide(at(seen=ago(10)), at(next_offset=0, end=0, asked=ago(2)))
+    assert (state.watermark, state.held_since) == (ago(15), None)
 
 
 def test_it_never_falls() -> None:
@@ -124,6 +136,15 @@ class TestTheFleetsSilence:
         state, _ = Look(state=State(), fleet=Fleet(10, 2, 0)).decide(at(seen=ago(10)))
         assert (state.watermark, state.heard_once) == (ago(15), True)
 
+    def test_where_the_heartbeats_have_an_empty_partition_it_is_the_fleet_that_is_missed(
+        self,
+    ) -> None:
+        state, _ = Look(fleet=Fleet(10, 3, 3)).decide(
+            at(HEARTBEATS, seen=ago(10)), at(HEARTBEATS, next_offset=0, end=0, asked=ago(2))
+        )
+        assert state.watermark == ago(60)
+        assert "only 3 of 10 devices" in (state.held_reason or "")
+
     def test_without_a_registered_device_there_is_none(self) -> None:
         state, accepted = Look(state=State(), fleet=Fleet(0, 0, 0)).decide(at(seen=ago(10)))
         assert (state.watermark, state.heard_once, accepted) == (None, False, [])
@@ -138,7 +159,7 @@ class TestTheFleetsSilence:
                 at(HEARTBEATS, seen=ago(40), **proven),  # type: ignore[arg-type]
                 at(TELEMETRY, seen=ago(50), **proven),  # type: ignore[arg-type]
             ],
-            ago(1),
+            Moves(ago(1)),
             NOW,
             LATE,
             heard.__getitem__,
@@ -184,6 +205,24 @@ class TestAStandstill:
         after, _ = Look(state=replace(state, returned_at=ago(60))).decide(at(seen=ago(10)))
         assert (after.stood_still, after.held_since, after.watermark) == (False, None, ago(15))
 
+    def test_one_that_nobody_watched_is_held_too(self) -> None:
+        away = replace(BEFORE, looked_at=ago(600))
+        look = Look(state=away, resumed_at=ago(30), heard_again=(10, 7))
+        state, accepted = look.decide(at(seen=ago(10)))
+        assert (state.stood_still, state.resumed_at, accepted) == (True, ago(30), [])
+        assert "7 of 10" in (state.held_reason or "")
+
+    @pytest.mark.parametrize(
+        ("looked_at", "fleet"), [(ago(30), ALL_HEARD), (ago(600), Fleet(10, 2, 10))]
+    )
+    def test_but_not_twice_nor_in_a_fleet_of_two_sites(
+        self, looked_at: datetime, fleet: Fleet
+    ) -> None:
+        state, _ = Look(
+            state=replace(BEFORE, looked_at=looked_at), resumed_at=ago(30), fleet=fleet
+        ).decide(at(seen=ago(10)))
+        assert (state.stood_still, state.watermark) == (False, ago(15))
+
     def test_a_second_one_begins_the_return_anew(self) -> None:
         returning = replace(self.STOOD, resumed_at=ago(90), returned_at=ago(70))
         state, _ = Look(state=returning, moved_at=ago(61)).decide(at(seen=ago(1)))
@@ -210,6 +249,11 @@ class TestARelease:
         assert (state.watermark, state.released_at) == (ago(7), None)
         held, _ = Look(state=state, fleet=self.NOBODY).decide(self.PROVEN)
         assert held.held_since == NOW
+
+    def test_goes_on_without_a_partition_of_which_nothing_is_known(self) -> None:
+        unknown = at(TELEMETRY, next_offset=0, end=7, asked=ago(2))
+        state, _ = Look(state=self.RELEASED).decide(self.PROVEN, unknown)
+        assert (state.watermark, state.held_since, state.released_at) == (ago(7), None, ago(30))
 
 
 class TestTheBrokersEnd:

@@ -5,7 +5,9 @@ import itertools
 import pytest
 
 from ticketing.decision import Action, Decision, Outcome, Situation, decide
-from ticketing.transition import Kind
+from ticketing.transition import WITHHELD, Kind
+
+TOLD = [kind for kind in Kind if kind not in WITHHELD]
 
 
 def situation(kind: Kind, **changes: bool) -> Situation:
@@ -35,14 +37,23 @@ def test_an_opening_that_has_its_incident_already_is_adopted() -> None:
     assert decision == Decision(Action.RECORD, Outcome.ADOPTED)
 
 
-@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("kind", TOLD)
 def test_what_is_over_before_it_was_sent_is_only_recorded(kind: Kind) -> None:
     assert decide(situation(kind, over=True)) == Decision(Action.RECORD, Outcome.OVER)
 
 
-@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("kind", TOLD)
 def test_what_is_muted_and_has_no_incident_is_only_recorded(kind: Kind) -> None:
     assert decide(situation(kind, muted=True)) == Decision(Action.RECORD, Outcome.MUTED)
+
+
+@pytest.mark.parametrize(
+    ("kind", "outcome"), [(Kind.HOLD, Outcome.HELD), (Kind.SUPPRESS, Outcome.SUPPRESSED)]
+)
+@pytest.mark.parametrize("ticketed", [False, True])
+def test_what_is_withheld_is_only_recorded(kind: Kind, outcome: Outcome, ticketed: bool) -> None:
+    known = situation(kind, over=True, ticketed=ticketed)
+    assert decide(known) == Decision(Action.RECORD, outcome)
 
 
 @pytest.mark.parametrize("kind", list(Kind))

@@ -127,3 +127,44 @@ def test_text_from_events_is_one_bounded_line_that_shows_only_itself(text: str, 
 def test_a_summary_never_exceeds_servicenows_field(transition) -> None:
     long = transition(rule_id="r" * 500, subject="s" * 500, component="c" * 500)
     assert len(incident.summary(long)) <= 160
+
+
+def test_an_outage_names_the_tickets_that_it_stands_in_for(transition, settings) -> None:
+    children = tuple(f"heartbeat_missing|VM-{n:02}|" for n in range(25))
+    outage = transition(children=children)
+    for text in (
+        incident.opening(outage, settings)["description"],
+        incident.note(outage)["work_notes"],
+        incident.resolving(outage, settings)["close_notes"],
+    ):
+        assert "Stands in for:\n  heartbeat_missing|VM-00|\n" in text
+        assert "heartbeat_missing|VM-19|\n  and 5 more\n" in text
+    assert "Stands in" not in incident.description(transition())
+
+
+def test_an_alarm_says_what_is_wrong_with_the_platform(transition) -> None:
+    alarm = transition(
+        rule_id="operations",
+        subject="watermark_held",
+        component="",
+        dedupe_key="operations|watermark_held|",
+        runbook="docs/runbooks/platform/watermark.md",
+        because="nothing has landed since 2026-03-01 11:58:00 UTC",
+        evidence=(),
+    )
+    assert incident.description(alarm) == (
+        "Operations: watermark_held, since 2026-03-01 12:05:00 UTC.\n"
+        "\n"
+        "Because: nothing has landed since 2026-03-01 11:58:00 UTC\n"
+        "Since: 2026-03-01 12:00:00 UTC\n"
+        "Key: operations|watermark_held|\n"
+        "Runbook: docs/runbooks/platform/watermark.md\n"
+        "\n"
+        "More: fleetpulse tickets show 0190a6c2-0000-7000-8000-000000000001\n"
+        "Fleetpulse episode 0190a6c2-0000-7000-8000-000000000001, transition 1"
+    )
+
+
+def test_what_was_withheld_says_until_when(transition, settings) -> None:
+    text = incident.opening(transition(cause="released"), settings)["description"]
+    assert "Withheld until: 2026-03-01 12:05:00 UTC\n" in text
