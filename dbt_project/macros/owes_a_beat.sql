@@ -16,7 +16,7 @@ open. Silent is a device whose last beat is as old as rule 2 allows, or that nev
 {% macro _beat_before(device, us, operator) %}
     select
         beat.beat_us,
-        {{ beat_allowance('beat.interval_s') }} as allowed_us
+        {{ beat_allowance('beat.device_id', 'beat.beat_us', 'beat.interval_s') }} as allowed_us
     from {{ ref('stg_kafka__heartbeats') }} as beat
     where
         beat.device_id = {{ device }}
@@ -25,9 +25,3 @@ open. Silent is a device whose last beat is as old as rule 2 allows, or that nev
     order by beat.beat_us desc, beat.epoch desc, beat."partition" desc, beat."offset" desc
     limit 1
 {% endmacro %}
-
-
-{#- How long after a beat, in microseconds, the next one is due at the latest. -#}
-{% macro beat_allowance(interval_s) -%}
-    {{ interval_s }} * {{ seconds(3) }}
-{%- endmacro %}
