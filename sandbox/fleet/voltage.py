@@ -54,8 +54,8 @@ class Disturbance:
     """What happens to a supply within a span.
 
     Attributes:
-        volts: How far it goes: a sag, surge or load at once, a drift at its span's end, flicker to either
-            side; a replaced supply differs by it from then on. A stuck value needs none.
+        volts: How far it goes: a sag, surge or load at once, a drift at its span's end, flicker to
+            either side; a replaced supply differs by it from then on. A stuck value needs none.
     """
 
     kind: Kind

@@ -1,6 +1,7 @@
 """Rule 2: how long a device's own gaps between heartbeats last."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 from tests.oracle.log import DAY, HEARTBEAT, SECOND, Device, World
 from tests.oracle.voltage import valid_from_us
@@ -28,7 +29,7 @@ def learned_us(world: World, device: Device, beats: Beats, us: int) -> int:
         return 0
     unmanaged = world.unmanaged(device)
     gaps, long, days = 0, [], set()
-    for before, after in zip(times, times[1:], strict=False):
+    for before, after in pairwise(times):
         gap, interval_us = after - before, beats[before] * SECOND
         in_range = begin - 14 * DAY < after <= begin
         if not in_range or gap > 10 * interval_us:

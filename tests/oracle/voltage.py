@@ -1,4 +1,4 @@
-"""Rule 11: what is usual for a device at an instant, from its own samples, and what is beyond it."""
+"""Rule 11: what is usual for a device at an instant, by its own samples, and what is beyond."""
 
 import hashlib
 from bisect import bisect_right
