@@ -1,6 +1,6 @@
 {#-
-A topic's signs of life of which `last_seen` does not know yet: up to the watermark before, and what the
-spool has brought. When it is made for the first time, all there are.
+A topic's signs of life of which `last_seen` does not know yet: of events up to the watermark before, late
+ones included. When it is made for the first time, all there are.
 
 Args:
     topic: The topic.
@@ -30,7 +30,7 @@ Args:
         and batch_id < {{ batch.batch_id }}
     union all
     {{ columns }}
-    where batch_id = {{ batch.batch_id }} and (spooled or {{ us }} <= {{ batch.from_us }})
+    where batch_id = {{ batch.batch_id }} and {{ us }} <= {{ batch.from_us }}
     {%- endif %}
 {% endmacro %}
 

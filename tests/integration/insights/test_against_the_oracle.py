@@ -39,7 +39,7 @@ def test_late_events_redrives_and_the_cut_change_nothing_in_the_end(
         cuts = random_cuts(seed, world, batches, late=True)
         run(warehouse, world, cuts, fail_at=2)
         assert (findings(warehouse), episodes(warehouse)) == expected
-        until_us = cuts[-2].watermark_us if batches > 1 else None
+        until_us = cuts[-2].watermark_us if batches > 1 else 0
         assert last_seen(warehouse) == last_seen_of(world, until_us)
         assert open_tickets(warehouse) == open_episodes(warehouse) != set()
 
