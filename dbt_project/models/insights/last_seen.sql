@@ -6,7 +6,7 @@
     tags=['batch'],
     indexes=[{'columns': ['device_id', 'topic'], 'unique': true}],
     meta={'newest_by': ['us', 'epoch', '"partition"', '"offset"']},
-    post_hook="{{ leave_room_for_updates() }}",
+    post_hook=["{{ leave_room_for_updates() }}", "{{ analyze_if_grown() }}"],
 ) }}
 
 {#-

@@ -3,6 +3,7 @@
     incremental_strategy='replace',
     unique_key=['device_id', 'valid_from_us'],
     full_refresh=false,
+    post_hook="{{ analyze_if_grown() }}",
     tags=['batch'],
     indexes=[
         {'columns': ['device_id', 'valid_from_us'], 'unique': true},

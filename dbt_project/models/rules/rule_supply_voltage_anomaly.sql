@@ -108,6 +108,6 @@ from judged
 left join lateral (
     {{ witnesses(
         'telemetry.raw', ref('stg_kafka__telemetry'), 'judged.device_id', 'judged.window_start_us - 1',
-        'judged.window_end_us', 'witness.supply_voltage_v is not null'
+        'judged.window_end_us', "judged.verdict = 'breach'", 'witness.supply_voltage_v is not null'
     ) }}
-) as witnesses on judged.verdict = 'breach'
+) as witnesses on true
