@@ -21,9 +21,3 @@ Args:
 {% macro most_allowance(interval_s) -%}
     ({{ interval_s }}::bigint * {{ seconds(longest_intervals()) }})
 {%- endmacro %}
-
-
-{#- A gap of more intervals is an outage. -#}
-{% macro longest_intervals() -%}
-    {{ return(10) }}
-{%- endmacro %}

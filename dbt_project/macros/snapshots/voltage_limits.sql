@@ -78,9 +78,3 @@ Args:
         {{ snapshot_at(ref('int_voltage_baselines'), 'last_ones.device_id', 'last_ones.us', baseline_period_us()) }}
     ) as baseline on true
 {% endmacro %}
-
-
-{#- How far back a machine's last samples may lie: without a sensor there are none, however far. -#}
-{% macro trailing_span_us() -%}
-    {{ return(43200000000) }}
-{%- endmacro %}

@@ -106,9 +106,14 @@ fresh as (
         days.valid_from_us,
         count(teaching.gap_us) as gaps,
         coalesce(
-            jsonb_agg(teaching.gap_us order by teaching.gap_us desc) filter (where teaching.is_long), '[]'::jsonb
+            jsonb_agg(teaching.gap_us order by teaching.gap_us desc)
+            filter (where teaching.is_long),
+            '[]'::jsonb
         ) as long_gaps_us
-    from (select distinct device_id, valid_from_us from beats where in_day) as days
+    from (
+        select distinct device_id, valid_from_us from beats
+        where in_day
+    ) as days
     left join teaching using (device_id, valid_from_us)
     group by days.device_id, days.valid_from_us
 ),

@@ -33,6 +33,7 @@ heard as (
             and sample.us <= due.valid_from_us
             and sample.supply_voltage_v is not null
             and sample.batch_id <= {{ batch.batch_id }}
+        order by sample.us desc
         limit 1
     ) as of_the_hour
 ),
@@ -85,12 +86,12 @@ fresh as (
         select
             device_id,
             valid_from_us,
-            percentile_cont(0.5) within group (order by abs(samples.supply_voltage_v - medians.trailing_v))
+            percentile_cont(0.5) within group (order by abs(samples.supply_voltage_v - around.trailing_v))
             filter (where samples.in_boot) as trailing_mad_v,
-            percentile_cont(0.5) within group (order by abs(samples.supply_voltage_v - medians.hour_v))
+            percentile_cont(0.5) within group (order by abs(samples.supply_voltage_v - around.hour_v))
             filter (where samples.in_hour) as hour_mad_v
         from samples
-        inner join medians using (device_id, valid_from_us)
+        inner join medians as around using (device_id, valid_from_us)
         group by device_id, valid_from_us
     ) as deviations using (device_id, valid_from_us)
 ),

@@ -116,10 +116,10 @@ asked as (
 
 signs as (
     select *, true as is_beat from beats
-    where device_id in (select device_id from asked)
+    where device_id in (select asked.device_id from asked)
     union all
     select *, true as is_beat from last_beats
-    where device_id in (select device_id from asked)
+    where device_id in (select asked.device_id from asked)
     union all
     select
         device_id,
@@ -130,7 +130,7 @@ signs as (
         null as "offset",
         false as is_beat
     from starts
-    where device_id in (select device_id from asked)
+    where device_id in (select asked.device_id from asked)
 ),
 
 -- Of simultaneous signs the last counts.
