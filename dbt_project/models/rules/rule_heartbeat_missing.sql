@@ -6,66 +6,21 @@ before). Asked are only devices of which a sign can fall due in the batch: few, 
 {%- set batch = current_batch() %}
 {%- set default_interval_s = 60 %}
 {#- After a beat with the longest interval that the contract allows. -#}
+{%- set default_wait_us = seconds(3 * default_interval_s) %}
 {%- set longest_wait_us = seconds(86400 * longest_intervals()) %}
 
 with
-
-registry as (
-    select
-        device_id,
-        site_id,
-        valid_from,
-        valid_to,
-        decommissioned_at,
-        greatest(
-            {{ to_us('commissioned_at') }},
-            {{ to_us('min(valid_from) over (partition by device_id)') }},
-            -- Of the time before the first record nothing is known, least of all silence.
-            (
-                select min(beats.beat_us) from {{ ref('stg_kafka__heartbeats') }} as beats
-                where beats.batch_id = 1
-            )
-        ) as start_us
-    from {{ source('reference', 'devices') }}
-),
-
-devices as (
-    select distinct
-        registry.device_id,
-        coalesce(late.from_us, {{ batch.from_us }}) as from_us
-    from registry
-    left join {{ ref('int_batch_scope') }} as late
-        on late.subject_kind = 'device' and registry.device_id = late.subject
-    where registry.start_us <= {{ batch.watermark_us }}
-),
 
 beats as (
     select device_id, beat_us as us, interval_s, epoch, "partition", "offset"
     from ({{ events_in_scope(ref('stg_kafka__heartbeats'), 0, us='beat_us') }}) as in_scope
 ),
 
--- Up to where the device's scope begins. If more is known already (late events, an older batch, a table
--- that was made just now), heartbeats are asked.
-last_beats as (
-    select devices.device_id, seen.us, seen.interval_s, seen.epoch, seen."partition", seen."offset"
-    from devices
-    inner join {{ ref('last_seen') }} as seen on devices.device_id = seen.device_id
-    where seen.topic = 'heartbeat.raw' and seen.us <= devices.from_us
-    union all
-    select devices.device_id, last_beat.*
-    from devices
-    inner join {{ ref('last_seen') }} as seen on devices.device_id = seen.device_id
-    cross join lateral (
-        select beat.beat_us as us, beat.interval_s, beat.epoch, beat."partition", beat."offset"
-        from {{ ref('stg_kafka__heartbeats') }} as beat
-        where
-            beat.device_id = devices.device_id
-            and beat.beat_us <= devices.from_us
-            and beat.batch_id <= {{ batch.batch_id }}
-        order by beat.beat_us desc, beat.epoch desc, beat."partition" desc, beat."offset" desc
-        limit 1
-    ) as last_beat
-    where seen.topic = 'heartbeat.raw' and seen.us > devices.from_us
+-- Of the time before the first record nothing is known, least of all silence.
+known as (
+    select coalesce(min(first_beats.beat_us), {{ earliest_us() }}) as from_us
+    from {{ ref('stg_kafka__heartbeats') }} as first_beats
+    where first_beats.batch_id = 1
 ),
 
 work_ends as (
@@ -76,6 +31,96 @@ work_ends as (
         and ends_at <= {{ to_timestamp(batch.watermark_us) }}
         and valid_from <= ends_at
         and valid_to > ends_at
+),
+
+late as (
+    select subject as device_id, from_us from {{ ref('int_batch_scope') }}
+    where subject_kind = 'device'
+),
+
+-- Whatever a sign may be, it falls due by three of its intervals at the earliest.
+asked as (
+    select device_id from late
+    union
+    select device_id from beats
+    where us + {{ least_allowance('interval_s') }} <= {{ batch.watermark_us }}
+    union
+    select seen.device_id from {{ ref('last_seen') }} as seen
+    where
+        seen.topic = 'heartbeat.raw'
+        and (
+            seen.us > {{ batch.from_us }}
+            or (
+                seen.us + {{ least_allowance('seen.interval_s') }} <= {{ batch.watermark_us }}
+                and seen.us + {{ most_allowance('seen.interval_s') }} > {{ batch.from_us }}
+            )
+        )
+    union
+    select begun.device_id from {{ source('reference', 'devices') }} as begun
+    where
+        greatest(
+            begun.commissioned_at, begun.valid_from, {{ to_timestamp('(select known.from_us from known)') }}
+        ) > {{ to_timestamp(batch.from_us - default_wait_us) }}
+    {%- for scope, column in [('device', 'device_id'), ('site', 'site_id')] %}
+    union
+    select managed.device_id
+    from work_ends
+    inner join {{ source('reference', 'devices') }} as managed on work_ends.subject = managed.{{ column }}
+    where
+        work_ends.scope = '{{ scope }}'
+        and work_ends.ends_at > {{ to_timestamp(batch.from_us - default_wait_us) }}
+    {%- endfor %}
+),
+
+registry as (
+    select
+        of_all.device_id,
+        of_all.site_id,
+        of_all.valid_from,
+        of_all.valid_to,
+        of_all.decommissioned_at,
+        greatest(
+            {{ to_us('of_all.commissioned_at') }},
+            {{ to_us('min(of_all.valid_from) over (partition by of_all.device_id)') }},
+            known.from_us
+        ) as start_us
+    from asked
+    inner join {{ source('reference', 'devices') }} as of_all on asked.device_id = of_all.device_id
+    cross join known
+),
+
+devices as (
+    select distinct
+        registry.device_id,
+        coalesce(late.from_us, {{ batch.from_us }}) as from_us
+    from registry
+    left join late on registry.device_id = late.device_id
+    where registry.start_us <= {{ batch.watermark_us }}
+),
+
+-- Up to where the device's scope begins. If more is known already (late events, an older batch, a table
+-- that was made just now), heartbeats are asked.
+last_beats as (
+    select devices.device_id, last_beat.*
+    from devices
+    inner join {{ ref('last_seen') }} as seen on devices.device_id = seen.device_id
+    cross join lateral (
+        select seen.us, seen.interval_s, seen.epoch, seen."partition", seen."offset"
+        where seen.us <= devices.from_us
+        union all
+        (
+            select beat.beat_us, beat.interval_s, beat.epoch, beat."partition", beat."offset"
+            from {{ ref('stg_kafka__heartbeats') }} as beat
+            where
+                seen.us > devices.from_us
+                and beat.device_id = devices.device_id
+                and beat.beat_us <= devices.from_us
+                and beat.batch_id <= {{ batch.batch_id }}
+            order by beat.beat_us desc, beat.epoch desc, beat."partition" desc, beat."offset" desc
+            limit 1
+        )
+    ) as last_beat
+    where seen.topic = 'heartbeat.raw'
 ),
 
 starts as (
@@ -97,29 +142,11 @@ starts as (
     {%- endfor %}
 ),
 
-asked as (
-    select starts.device_id
-    from starts
-    inner join devices on starts.device_id = devices.device_id
-    where starts.us + {{ least_allowance(default_interval_s) }} > devices.from_us
-    union
-    select device_id from beats
-    where us + {{ least_allowance('interval_s') }} <= {{ batch.watermark_us }}
-    union
-    select last_beats.device_id
-    from last_beats
-    inner join devices on last_beats.device_id = devices.device_id
-    where
-        last_beats.us + {{ least_allowance('last_beats.interval_s') }} <= {{ batch.watermark_us }}
-        and last_beats.us + {{ most_allowance('last_beats.interval_s') }} > devices.from_us
-),
-
 signs as (
     select *, true as is_beat from beats
-    where device_id in (select asked.device_id from asked)
+    where device_id in (select devices.device_id from devices)
     union all
     select *, true as is_beat from last_beats
-    where device_id in (select asked.device_id from asked)
     union all
     select
         device_id,
@@ -130,7 +157,6 @@ signs as (
         null as "offset",
         false as is_beat
     from starts
-    where device_id in (select asked.device_id from asked)
 ),
 
 -- Of simultaneous signs the last counts.
@@ -173,11 +199,8 @@ silences as (
 
 -- Of simultaneous beats the last counts.
 heard as (
-    select distinct on (beats.device_id, beats.us) beats.*
-    from beats
-    inner join devices on beats.device_id = devices.device_id
-    where beats.us > devices.from_us
-    order by beats.device_id, beats.us, beats.epoch desc, beats."partition" desc, beats."offset" desc
+    select distinct on (device_id, us) * from beats
+    order by device_id, us, epoch desc, "partition" desc, "offset" desc
 ),
 
 judged as (
