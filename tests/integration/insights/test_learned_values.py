@@ -123,7 +123,7 @@ def test_what_is_learned_of_weeks_is_the_oracles_however_it_was_cut(
     )
     assert max(allowed_s) > 900  # three intervals
     assert len(limits_v) > 2
-    for moments in ([END], [END - 8 * DAY, JUDGED + 40 * MINUTE, JUDGED + 90 * MINUTE, END]):
+    for moments in ([END], [END - 8 * DAY, JUDGED + 90 * MINUTE, END]):
         warehouse.empty()
         warehouse.register(world.devices, world.limits_c, world.work)
         warehouse.land(world.records)
