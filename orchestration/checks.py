@@ -67,6 +67,9 @@ DATA = (
     PlatformCheck(QUARANTINE, health.quarantine_is_small, _WARN),
     PlatformCheck(LEDGER, health.intents_are_done, _WARN),
 )
-DEVICES = (PlatformCheck(landing_key(HEARTBEATS), health.devices_are_heard, _WARN),)
+DEVICES = (
+    PlatformCheck(landing_key(HEARTBEATS), health.devices_are_heard, _WARN),
+    PlatformCheck(landing_key(health.TELEMETRY), health.devices_report, _WARN),
+)
 
 CHECKS = [each.definition() for each in (*DATA, *DEVICES)]

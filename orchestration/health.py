@@ -4,13 +4,19 @@ Each question is one query and one pure judgement; nothing known yet counts as u
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import psycopg
+from psycopg.errors import UndefinedTable
 from psycopg.rows import class_row
 
+from streaming.contracts.telemetry import Telemetry
 from streaming.settings import LandingSettings
+from streaming.watermark import HEARTBEATS
+
+TELEMETRY = Telemetry.topic
 
 OLD_WATERMARK = timedelta(minutes=5)
 LONG_BATCH = timedelta(minutes=5)
@@ -112,29 +118,48 @@ class Devices:
 
 
 def devices_are_heard(platform: Platform) -> Health:
-    """Asks how many devices have been silent before the watermark; rules tell which need help."""
-    with platform.ods.cursor(row_factory=class_row(Devices)) as cursor:
+    """Asks how many devices have sent no heartbeat of late; rules tell which need help."""
+    return judge_devices(_seen_on(platform, HEARTBEATS))
+
+
+def devices_report(platform: Platform) -> Health:
+    """Asks how many devices have sent no telemetry of late, whatever their heartbeats say."""
+    return judge_devices(_seen_on(platform, TELEMETRY))
+
+
+def _seen_on(platform: Platform, topic: str) -> Devices:
+    """Returns the fleet as of the instant up to which `insights.last_seen` is known."""
+    with (
+        suppress(UndefinedTable),  # no batch has made it yet
+        platform.ods.transaction(),
+        platform.ods.cursor(row_factory=class_row(Devices)) as cursor,
+    ):
         found = cursor.execute(
-            "with at as (select watermark from control.watermark where watermark is not null),"
-            " fleet as (select device_id from reference.devices, at"
-            "  where valid_from <= watermark and watermark < valid_to"
-            "  and commissioned_at <= watermark - %(stale)s::interval"
-            "  and watermark < coalesce(decommissioned_at, 'infinity')),"
-            " silent as (select device_id from fleet where device_id not in ("
-            "  select device_id from landing.heartbeat_raw, at where device_id is not null"
-            "  and kafka_ts > watermark - %(stale)s::interval))"
+            "with at as (select from_watermark as until from control.batches"
+            "  where state = 'done' and from_watermark > '-infinity'"
+            "  order by batch_id desc limit 1),"
+            " fleet as (select device_id, until from reference.devices, at"
+            "  where valid_from <= until and until < valid_to"
+            "  and commissioned_at <= until - %(stale)s::interval"
+            "  and until < coalesce(decommissioned_at, 'infinity')),"
+            " silent as (select device_id from fleet where not exists ("
+            "  select 1 from insights.last_seen as seen"
+            "  where seen.device_id = fleet.device_id and seen.topic = %(topic)s"
+            "  and seen.us > extract(epoch from fleet.until - %(stale)s::interval) * 1000000))"
             " select (select count(*) from fleet) as expected,"
             " (select count(*) from silent) as silent,"
             " array(select device_id from silent order by device_id limit %(named)s) as named",
-            {"stale": STALE_DEVICE, "named": NAMED},
+            {"stale": STALE_DEVICE, "named": NAMED, "topic": topic},
         ).fetchone()
-    return judge_devices(found or Devices(0, 0, []))
+        if found is not None:
+            return found
+    return Devices(0, 0, [])
 
 
 def judge_devices(devices: Devices) -> Health:
     """Returns whether most of the fleet is there."""
     if not devices.expected:
-        return Health(False, "no device is registered, or there is no watermark yet")
+        return Health(False, "no device is registered, or there are no two batches yet")
     heard = 1 - devices.silent / devices.expected
     minutes = STALE_DEVICE.total_seconds() / 60
     return Health(

@@ -12,9 +12,9 @@ what it sent before does not count.
                         {{ us }} >= last_beat.beat_us + last_beat.allowed_us
                         or last_beat.beat_us > case
                             when before.beat_us >= registered.start_us then before.beat_us + before.allowed_us
-                            else registered.start_us + {{ beat_allowance(60) }}
+                            else registered.start_us + {{ least_allowance(60) }}
                         end
-                else {{ us }} >= registered.start_us + {{ beat_allowance(60) }}
+                else {{ us }} >= registered.start_us + {{ least_allowance(60) }}
             end
         from ({{ _registered_at(device, us) }}) as registered
         left join lateral ({{ _beat_before(device, us, '<=') }}) as last_beat on true
@@ -46,7 +46,7 @@ what it sent before does not count.
 {% macro _beat_before(device, us, operator) %}
     select
         beat.beat_us,
-        {{ beat_allowance('beat.interval_s') }} as allowed_us
+        {{ beat_allowance('beat.device_id', 'beat.beat_us', 'beat.interval_s') }} as allowed_us
     from {{ ref('stg_kafka__heartbeats') }} as beat
     where
         beat.device_id = {{ device }}
@@ -55,9 +55,3 @@ what it sent before does not count.
     order by beat.beat_us desc, beat.epoch desc, beat."partition" desc, beat."offset" desc
     limit 1
 {% endmacro %}
-
-
-{#- How long after a beat, in microseconds, the next one is due at the latest. -#}
-{% macro beat_allowance(interval_s) -%}
-    {{ interval_s }} * {{ seconds(3) }}
-{%- endmacro %}

@@ -139,6 +139,17 @@ class World:
         """The sites that have a device."""
         return tuple(sorted({device.site_id for device in self.devices}))
 
+    def unmanaged(self, device: Device) -> list[tuple[int, int]]:
+        """When nobody looks at a registered device, or at its site."""
+        return [
+            (start, end)
+            for work in self.work
+            if work.mode == "unmanage"
+            and work.subject == (device.device_id if work.scope == "device" else device.site_id)
+            for start, end in work.spans_us
+            if end >= device.commissioned_us
+        ]
+
     def planned(self, mode: str, subject: Device | str, us: int) -> bool:
         """Whether a site, or a device or the site that it is registered at, is in planned work."""
         if isinstance(subject, str):

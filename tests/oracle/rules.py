@@ -4,7 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from tests.oracle import cadence
 from tests.oracle.log import ALERTS, HEARTBEAT, MINUTE, SECOND, TELEMETRY, Device, Record, World
+from tests.oracle.voltage import HOUR, QUARTER, History, Sample, is_anomalous, valid_from_us
 
 
 @dataclass(frozen=True, order=True)
@@ -57,36 +59,27 @@ def cabinet_over_temperature(world: World, device: Device) -> list[Verdict]:
 
 
 def heartbeat_missing(world: World, device: Device) -> list[Verdict]:
-    """No beat within three intervals of the last sign, from commissioning to the end of service."""
-    beats = {
-        beat.beat_us: beat.fields.get("interval_s", 60)
-        for beat in sorted(
-            world.events(HEARTBEAT), key=lambda beat: (beat.beat_us, beat.partition, beat.offset)
-        )
-        if beat.device_id == device.device_id and beat.beat_us <= world.watermark_us
-    }
+    """No beat within what the last sign allows, from commissioning to the end of service."""
+    beats = cadence.beats_of(world, device)
     began = max(device.commissioned_us, world.known_from_us)
-    restarts = [
-        end
-        for work in world.work
-        if work.mode == "unmanage"
-        and work.subject == (device.device_id if work.scope == "device" else device.site_id)
-        for _, end in work.spans_us
-        if end <= world.watermark_us
-    ]
+    restarts = [end for _, end in world.unmanaged(device) if end <= world.watermark_us]
     signs = dict.fromkeys((began, *restarts), 60) | beats
+    times = sorted(signs)
     verdicts = []
-    for us, interval_s in signs.items():
-        allowed = 3 * interval_s * SECOND
+    for us, after in zip(times, [*times[1:], None], strict=True):
+        least = 3 * signs[us] * SECOND
+        overdue = after is None or after > us + least
+        learned = cadence.learned_us(world, device, beats, us) if us in beats and overdue else 0
+        allowed = max(least, min(learned, 10 * signs[us] * SECOND))
         due = us + allowed
-        silent = not any(us < other <= due for other in signs)
+        silent = after is None or after > due
         in_service = began < due and (
             device.decommissioned_us is None or due < device.decommissioned_us
         )
         if silent and in_service and due <= world.watermark_us:
             verdicts.append(Verdict(due, "breach", allowed / SECOND, allowed / SECOND))
         if us in beats:
-            verdicts.append(Verdict(us, "clear", 0, allowed / SECOND))
+            verdicts.append(Verdict(us, "clear", 0, least / SECOND))
     return sorted(verdicts)
 
 
@@ -227,18 +220,19 @@ def jam_not_recovering(world: World, device: Device) -> list[Verdict]:
     return [each for each in found.values() if each.window_end_us <= world.watermark_us]
 
 
-def owes_a_beat(world: World, device: Device, beats: list[Record], us: int) -> bool:
+def owes_a_beat(world: World, device: Device, us: int) -> bool:
     """Whether the last sign is as old as may be, or the first beat after such a silence."""
+    beats = cadence.beats_of(world, device)
     began = max(device.commissioned_us, world.known_from_us)
-    signs = {began: 60} | {
-        beat.beat_us: beat.fields.get("interval_s", 60) for beat in beats if beat.beat_us >= began
-    }
-    due = {at: at + 3 * interval_s * SECOND for at, interval_s in signs.items() if at <= us}
-    if not due:
-        return False
-    last = max(due)
-    before = max((at for at in due if at < last), default=None)
-    return us >= due[last] or (before is not None and last > due[before])
+
+    def due(at: int) -> int:
+        if at not in beats:
+            return at + 3 * 60 * SECOND
+        learned = min(cadence.learned_us(world, device, beats, at), 10 * beats[at] * SECOND)
+        return at + max(3 * beats[at] * SECOND, learned)
+
+    signs = sorted(at for at in {began, *beats} if began <= at <= us)[-2:]
+    return bool(signs) and (us >= due(signs[-1]) or (len(signs) == 2 and signs[1] > due(signs[0])))
 
 
 def cashless_down(world: World, device: Device) -> list[Verdict]:
@@ -246,10 +240,6 @@ def cashless_down(world: World, device: Device) -> list[Verdict]:
     samples = [
         each for each in samples_of(world, device) if each.fields["cashless_online"] is not None
     ]
-    beats = sorted(
-        (each for each in world.events(HEARTBEAT) if each.device_id == device.device_id),
-        key=lambda beat: (beat.beat_us, beat.partition, beat.offset),
-    )
     found = {}
     row = 0
     for sample in samples:
@@ -260,7 +250,7 @@ def cashless_down(world: World, device: Device) -> list[Verdict]:
     for end in ends:
         inside = [each for each in samples if end - 10 * MINUTE < each.us <= end]
         offline = not any(each.fields["cashless_online"] for each in inside)
-        if offline and len(inside) >= 5 and not owes_a_beat(world, device, beats, end):
+        if offline and len(inside) >= 5 and not owes_a_beat(world, device, end):
             found[end] = Verdict(end, "breach", len(inside), 5)
     return [each for each in found.values() if each.window_end_us <= world.watermark_us]
 
@@ -279,6 +269,35 @@ def reboot_loop(world: World, device: Device) -> list[Verdict]:
             kind = "breach" if len(boots) >= 3 else "clear" if len(boots) == 1 else "hold"
             verdicts.append(Verdict(end, kind, len(boots), 1 if kind == "clear" else 3))
     return verdicts
+
+
+def supply_voltage_anomaly(world: World, device: Device) -> list[Verdict]:
+    """The third anomalous sample among five; over with ten normal ones at a quarter's end."""
+    samples = [
+        Sample(each.us, each.fields["supply_voltage_v"], each.fields["boot_id"])
+        for each in samples_of(world, device)
+        if each.us <= world.watermark_us and each.fields["supply_voltage_v"] is not None
+    ]
+    history = History(device.device_id, samples)
+    found = {}
+    for sample in samples:
+        limits = history.limits(sample)
+        limit = None if limits is None else limits.passed_by(sample.volts)
+        last = [is_anomalous(history, each) for each in history.until(sample.us, 5)]
+        if limit is not None and last.count(True) >= 3:
+            found[sample.us] = Verdict(sample.us, "breach", sample.volts, limit)
+    ends = {
+        end
+        for each in samples
+        for end in range(
+            valid_from_us(device.device_id, each.us, QUARTER) + QUARTER, each.us + HOUR, QUARTER
+        )
+    }
+    for end in ends:
+        last = [is_anomalous(history, each) for each in history.until(end, 10)]
+        if end <= world.watermark_us and last == [False] * 10:
+            found[end] = Verdict(end, "clear", 10, 10)
+    return list(found.values())
 
 
 def site_outage(world: World, site: str) -> list[Verdict]:
@@ -337,5 +356,6 @@ RULES = {
     "jam_not_recovering": Rule(jam_not_recovering, 1),
     "cashless_down": Rule(cashless_down, 1),
     "reboot_loop": Rule(reboot_loop, 1),
+    "supply_voltage_anomaly": Rule(supply_voltage_anomaly, 1),
     "site_outage": Rule(site_outage, 1, of_sites=True),
 }

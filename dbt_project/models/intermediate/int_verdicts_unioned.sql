@@ -132,6 +132,19 @@ select
 from {{ ref('rule_site_outage') }}
 union all
 select
+    'supply_voltage_anomaly' as rule_id,
+    subject,
+    subject_kind,
+    component,
+    window_start_us,
+    window_end_us,
+    verdict,
+    observed,
+    threshold,
+    evidence
+from {{ ref('rule_supply_voltage_anomaly') }}
+union all
+select
     'vend_failure_ratio' as rule_id,
     subject,
     subject_kind,

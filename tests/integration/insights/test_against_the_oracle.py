@@ -8,6 +8,7 @@ from tests.fixtures.insights.random_logs import Cut, random_cuts, random_redrive
 from tests.fixtures.insights.warehouse import Warehouse
 from tests.oracle.episodes import episodes_of, findings_of
 from tests.oracle.gates import told_of
+from tests.oracle.last_seen import last_seen_of
 from tests.oracle.log import World
 
 DEVICES = 60
@@ -42,8 +43,11 @@ def test_late_events_redrives_and_the_cut_change_nothing_in_the_end(
     world = random_world(seed, DEVICES, late=True)
     expected = findings_of(world), expected_episodes(world)
     for batches in (1, 3):
-        run(warehouse, world, random_cuts(seed, world, batches, late=True), fail_at=2)
+        cuts = random_cuts(seed, world, batches, late=True)
+        run(warehouse, world, cuts, fail_at=2)
         assert (findings(warehouse), episodes(warehouse)) == expected
+        until_us = cuts[-2].watermark_us if batches > 1 else 0
+        assert last_seen(warehouse) == last_seen_of(world, until_us)
         assert open_tickets(warehouse) == open_episodes(warehouse) != set()
         assert withheld(warehouse) <= expected_withheld(world)
 
@@ -100,6 +104,11 @@ def episodes(warehouse: Warehouse) -> set[Episode]:
             " from ci_insights.episodes where ended_by is null"
         )
     )
+
+
+def last_seen(warehouse: Warehouse) -> dict[tuple[str, str], int]:
+    rows = warehouse.query("select device_id, topic, us from ci_insights.last_seen")
+    return {(device_id, topic): us for device_id, topic, us in rows}
 
 
 def transitions(warehouse: Warehouse) -> list[Event]:
