@@ -88,6 +88,15 @@ def _seven_minutes(stage: Stage) -> Act:
     )
 
 
+def _under_five_minutes(stage: Stage) -> Act:
+    """Above the limit for 4 min 59 s, half of them in each of two windows."""
+    end = stage.past_window(minutes_before_live=30)
+    drifts = _excursion(stage, up=end - 150 * SECOND, down=end + 149 * SECOND)
+    return Act(
+        stage.scripted(Script(drifts=drifts)), drifts[0].span.start, end, drifts[1].span.start
+    )
+
+
 def _warm_for_good(stage: Stage, script: Script) -> Act:
     """A cabinet that stays warm, seen through a script that keeps every window from deciding."""
     return Act(
@@ -149,4 +158,13 @@ SCENARIOS = (
     Scenario("no_sensor", RULE, _no_sensor, lookalike=True, models=_COOLED),
     Scenario("door_open_below_limit", RULE, _warm_door, lookalike=True, models=_COOLED),
     Scenario("other_models_limit", RULE, _warm_snacks, lookalike=True, models=_SNACK),
+)
+
+MORE_LOOKALIKES = (
+    *(
+        Scenario("warm_for_4_min_59_s", RULE, _under_five_minutes, lookalike=True, models=_COOLED)
+        for _ in range(2)
+    ),
+    Scenario("one_sample_below", RULE, _one_sample_below, lookalike=True, models=_COOLED),
+    Scenario("two_samples", RULE, _two_samples, lookalike=True, models=_COOLED),
 )
