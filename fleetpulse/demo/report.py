@@ -81,6 +81,7 @@ class Report:
         counts, score = self.counts, self.score
         same = "=" if counts.equal else "≠"
         lines = [
+            f"recall {_share(score.total.recall)}, precision {_share(score.total.precision)}",
             (
                 f"{counts.produced:,} records produced {same} {counts.landed:,} landed + "
                 f"{counts.quarantined:,} quarantined {same} {counts.lake:,} in the lake"
@@ -104,3 +105,7 @@ class Report:
             console.print(line, highlight=False, soft_wrap=True)
         for problem in self.problems():
             console.print(f"not as promised: {problem}", style="red", highlight=False)
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"

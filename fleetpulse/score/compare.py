@@ -145,7 +145,8 @@ class Score:
         kinds: By rule and kind; episodes that no fault explains are of no kind.
         total: Of all.
         false: The episodes that no fault explains.
-        unwanted: Incidents of an episode that is not to have one: muted, over or suppressed.
+        unwanted: Episodes that are not to have an incident (muted, over or suppressed), with it.
+        strangers: Incidents of no episode: nothing was to be told of the platform either.
         early: Numbers of incidents that were resolved before their fault was over, or cut off.
         late: Numbers of incidents that were created after they were due.
         resolved: Incidents resolved after their fault was over by itself.
@@ -156,7 +157,8 @@ class Score:
     kinds: Mapping[tuple[str, str], Share]
     total: Share
     false: tuple[Unexplained, ...]
-    unwanted: tuple[Incident, ...]
+    unwanted: tuple[tuple[Episode, Incident], ...]
+    strangers: tuple[Incident, ...]
     early: tuple[str, ...]
     late: tuple[str, ...]
     resolved: int
@@ -170,7 +172,8 @@ class Score:
     def false_incidents(self) -> list[str]:
         """Numbers of the incidents that nobody should have been sent."""
         of_false = [each.incident.number for each in self.false if each.incident is not None]
-        return of_false + [each.number for each in self.unwanted]
+        unwanted = [incident.number for _, incident in self.unwanted]
+        return of_false + unwanted + [each.number for each in self.strangers]
 
 
 def compare(
@@ -197,6 +200,7 @@ def compare(
     later = {each.episode_id for each in episodes if each.opened_at > ended}
     episodes = [each for each in episodes if each.episode_id not in later]
     by_episode = {each.episode_id: each for each in incidents if each.episode_id not in later}
+    judged = {each.episode_id for each in episodes}
     owners = _owners(truth, episodes)
     outcomes = tuple(
         Outcome(
@@ -239,9 +243,14 @@ def compare(
         total=Share(outcomes, len(episodes) - len(false), len(false)),
         false=tuple(Unexplained(each, by_episode.get(each.episode_id)) for each in false),
         unwanted=tuple(
+            (each, by_episode[each.episode_id])
+            for each in episodes
+            if each.episode_id in by_episode and each.episode_id not in wanted | unexplained
+        ),
+        strangers=tuple(
             each
-            for each in by_episode.values()
-            if each.episode_id not in wanted and each.episode_id not in unexplained
+            for name, each in by_episode.items()
+            if name not in judged and each.created_at <= ended
         ),
         early=tuple(each.number for each in _tickets(outcomes, ended, "early")),
         late=tuple(
@@ -256,10 +265,11 @@ def compare(
 
 
 def spread(values: Sequence[float]) -> dict[str, float] | None:
-    """Returns the median and the 95th percentile; None below two values."""
-    if len(values) < 2:
+    """Returns the median and the 95th percentile; None without a value."""
+    if not values:
         return None
-    cuts = quantiles(values, n=100, method="inclusive")
+    # Of a single value, which `quantiles` refuses, twice the same.
+    cuts = quantiles([*values, values[-1]][: max(len(values), 2)], n=100, method="inclusive")
     return {"p50": round(cuts[49], 1), "p95": round(cuts[94], 1)}
 
 

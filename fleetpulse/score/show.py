@@ -29,6 +29,7 @@ def as_json(score: Score) -> dict[str, Any]:
         },
         "missed": [_missed(each) for each in score.missed],
         "false": [_false(each) for each in score.false],
+        "unwanted": [_false(Unexplained(*each)) for each in score.unwanted],
         "false_incidents": score.false_incidents,
         "early": list(score.early),
         "late": list(score.late),
@@ -38,13 +39,13 @@ def as_json(score: Score) -> dict[str, Any]:
 
 def tables(score: Score, *, kinds: bool) -> Table:
     """Returns a line for each rule, and for each kind of fault if that is asked for."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("rule")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table.add_column("rule", no_wrap=True)
     for name in (
-        *("faults", "look-alikes", "due", "found", "false", "recall", "precision"),
-        *("delay s", "latency s", "lead s"),
+        *("faults", "alike", "due", "found", "false", "recall", "prec."),
+        *("delay", "wait", "lead"),
     ):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for rule_id, share in score.rules.items():
         table.add_row(rule_id, *_cells(share))
         for (of_rule, kind), of_kind in score.kinds.items():
@@ -53,8 +54,9 @@ def tables(score: Score, *, kinds: bool) -> Table:
     table.add_section()
     table.add_row("all", *_cells(score.total))
     table.caption = (
-        "medians; delay: from the fault's beginning to its episode, in event time; latency: from "
-        "the deciding instant to the incident; lead: from the finding to the damage"
+        "alike: look-alikes; medians in seconds; delay: from a fault's beginning to its episode, "
+        "in event time; wait: from the deciding instant to the incident; lead: from the finding to "
+        "the damage"
     )
     return table
 
@@ -63,7 +65,16 @@ def problems(score: Score) -> list[str]:
     """Returns what was missed and what was found without reason, in words."""
     words = [f"not found: {_missed_words(each)}" for each in score.missed]
     words += [f"found without a fault: {_false_words(each)}" for each in score.false]
-    words += [f"{number}: incident without a fault" for number in score.false_incidents]
+    words += [
+        f"{each.incident.number}: incident without a fault"
+        for each in score.false
+        if each.incident is not None
+    ]
+    words += [
+        f"{incident.number}: {episode.rule_id} on {episode.subject} is not to be ticketed"
+        for episode, incident in score.unwanted
+    ]
+    words += [f"{each.number}: incident of no episode" for each in score.strangers]
     return words + [f"{number}: resolved too early" for number in score.early]
 
 

@@ -35,11 +35,13 @@ def _set_point(stage: Stage) -> float:
     return set_point
 
 
-def _excursion(stage: Stage, up: int, down: int | None) -> tuple[Drift, ...]:
+def _excursion(
+    stage: Stage, up: int, down: int | None, plateau_c: float = _PLATEAU_C
+) -> tuple[Drift, ...]:
     """The compressor fails; the limit is crossed at `up` and, after a repair, at `down`."""
     limit = _limit(stage)
     repaired = FOREVER if down is None else down - _COOLING
-    warming = Drift(Span(up - _WARMING, repaired), limit + _PLATEAU_C, limit, up)
+    warming = Drift(Span(up - _WARMING, repaired), limit + plateau_c, limit, up)
     if down is None:
         return (warming,)
     cooling = Drift(Span(repaired, down + _SETTLING), _set_point(stage), limit, down)
@@ -108,7 +110,8 @@ def _warm_for_good(stage: Stage, script: Script) -> Act:
 
 
 def _one_sample_below(stage: Stage) -> Act:
-    drifts = _excursion(stage, up=stage.window(-8) + _MIDDLE, down=None)
+    # No warmer: from a sample below the limit to one above is no 4 °C, which are rule 4's.
+    drifts = _excursion(stage, up=stage.window(-8) + _MIDDLE, down=None, plateau_c=3.0)
     return _warm_for_good(stage, Script(drifts=drifts, dips=(Span(drifts[0].at - WINDOW),)))
 
 
