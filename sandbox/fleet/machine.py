@@ -225,12 +225,13 @@ class Machine:
     def _reading(self, at: int) -> float | None:
         if self._script.sensorless:
             return None
+        noise_c = 0 if self._script.exact else self._rng.uniform(-_NOISE_C, _NOISE_C)
+        reading = round(self._cabinet.temp_c + noise_c, 1)
         limit = self._device.model.max_cabinet_c
         dips = any(at in span for span in self._script.dips)
         if limit is not None and dips and (at + self._device.skew) % WINDOW in _DIP:
-            return limit - _DIP_C
-        noise_c = 0 if self._script.exact else self._rng.uniform(-_NOISE_C, _NOISE_C)
-        return round(self._cabinet.temp_c + noise_c, 1)
+            return min(reading, limit - _DIP_C)
+        return reading
 
     def _cashless_online(self, at: int) -> bool:
         if down := self._script.cashless_down:

@@ -71,7 +71,7 @@ class Script:
         beatless: The heartbeat's process hangs; everything else goes on.
         offline: No uplink: events are spooled, and all sent when it is back.
         sparse: Only the samples of each window's first two minutes are sent: two of them.
-        dips: In the middle 90 s of each window the sensor reads just below the limit.
+        dips: In the middle 90 s of each window the sensor reads no more than just below the limit.
         doors: The door stands open three minutes of four.
         open_doors: The door stands open.
         drifts: What the cabinet's temperature does instead of following the thermostat.
