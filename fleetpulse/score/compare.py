@@ -1,6 +1,6 @@
 """Which fault each episode and incident is of, and what is missing or too much. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -63,10 +63,17 @@ class Outcome:
         return None if latency < timedelta(seconds=-1) else _seconds(latency)
 
     @property
+    def late(self) -> bool:
+        """Whether its incident was created after it was due."""
+        if self.incident is None or self.truth.expected != "incident":
+            return False
+        return self.incident.created_at > _due_by(self.truth)
+
+    @property
     def lead_s(self) -> float | None:
         """Seconds from the finding to the damage, if nobody comes; None where there is none.
 
-        The finding is the incident where one is expected, else the episode.
+        The finding is the incident of what was decided live, else the episode's opening.
         """
         if self.truth.harm is None or not self.found:
             return None
@@ -90,13 +97,13 @@ class Share:
 
     Attributes:
         outcomes: Of these faults and look-alikes.
-        explained: Episodes that a fault explains.
-        unexplained: Episodes that none explains.
+        episodes: All that were found there.
+        explained: Which episodes are a fault's.
     """
 
     outcomes: tuple[Outcome, ...]
-    explained: int
-    unexplained: int
+    episodes: tuple[Episode, ...]
+    explained: Set[str]
 
     @property
     def faults(self) -> int:
@@ -118,6 +125,11 @@ class Share:
         """Those of them that were found."""
         return sum(each.due and each.found for each in self.outcomes)
 
+    @cached_property
+    def false(self) -> int:
+        """Episodes that no fault explains."""
+        return sum(each.episode_id not in self.explained for each in self.episodes)
+
     @property
     def recall(self) -> float | None:
         """Found among the faults that were due; None where none was."""
@@ -126,8 +138,9 @@ class Share:
     @property
     def precision(self) -> float | None:
         """Episodes that a fault explains among all; None where there is none."""
-        all_ = self.explained + self.unexplained
-        return self.explained / all_ if all_ else None
+        if not self.episodes:
+            return None
+        return (len(self.episodes) - self.false) / len(self.episodes)
 
     def spread(self, name: str) -> dict[str, float] | None:
         """Returns median and 95th percentile of `delay_s`, `latency_s` or `lead_s`."""
@@ -200,67 +213,48 @@ def compare(
     later = {each.episode_id for each in episodes if each.opened_at > ended}
     episodes = [each for each in episodes if each.episode_id not in later]
     by_episode = {each.episode_id: each for each in incidents if each.episode_id not in later}
-    judged = {each.episode_id for each in episodes}
-    owners = _owners(truth, episodes)
-    outcomes = tuple(
-        Outcome(
-            truth=each,
-            due=each.due_by is not None and to_datetime(each.due_by) <= until,
-            episode=owners.get(number),
-            incident=by_episode.get(owners[number].episode_id) if number in owners else None,
-        )
-        for number, each in enumerate(truth)
-    )
-    explained = {each.episode_id for each in owners.values()}
-    wanted = {
-        each.episode.episode_id
-        for each in outcomes
-        if each.episode is not None and each.truth.expected == "incident"
+    outcomes = _outcomes(truth, episodes, by_episode, until)
+    own = {each.episode.episode_id: each.truth for each in outcomes if each.episode is not None}
+    also = {
+        each.episode_id: seen
+        for each in episodes
+        if each.episode_id not in own and (seen := _also_seen(truth, each))
     }
-    for episode in episodes:
-        if episode.episode_id not in explained and (seen := _also_seen(truth, episode)):
-            explained.add(episode.episode_id)
-            if any(seen):
-                wanted.add(episode.episode_id)
-    false = [each for each in episodes if each.episode_id not in explained]
-    unexplained = {each.episode_id for each in false}
+    wanted = {name for name, fault in own.items() if fault.expected == "incident"}
+    wanted |= {name for name, seen in also.items() if any(seen)}
+    explained = own.keys() | also.keys()
+    ticketed = [each for each in episodes if each.episode_id in by_episode]
+    rule_ids = {*(each.rule_id for each in truth), *(each.rule_id for each in episodes)}
     return Score(
         outcomes=outcomes,
         rules={
             rule_id: Share(
                 outcomes=tuple(each for each in outcomes if each.truth.rule_id == rule_id),
-                explained=sum(
-                    each.rule_id == rule_id and each.episode_id in explained for each in episodes
-                ),
-                unexplained=sum(each.rule_id == rule_id for each in false),
+                episodes=tuple(each for each in episodes if each.rule_id == rule_id),
+                explained=explained,
             )
-            for rule_id in sorted({*(t.rule_id for t in truth), *(e.rule_id for e in episodes)})
+            for rule_id in sorted(rule_ids)
         },
-        kinds={
-            (rule_id, kind): _of_kind(outcomes, rule_id, kind)
-            for rule_id, kind in sorted({(each.rule_id, each.kind) for each in truth})
-        },
-        total=Share(outcomes, len(episodes) - len(false), len(false)),
-        false=tuple(Unexplained(each, by_episode.get(each.episode_id)) for each in false),
+        kinds={key: _of_kind(outcomes, *key) for key in _kinds(truth)},
+        total=Share(outcomes, tuple(episodes), explained),
+        false=tuple(
+            Unexplained(each, by_episode.get(each.episode_id))
+            for each in episodes
+            if each.episode_id not in explained
+        ),
         unwanted=tuple(
             (each, by_episode[each.episode_id])
-            for each in episodes
-            if each.episode_id in by_episode and each.episode_id not in wanted | unexplained
+            for each in ticketed
+            if each.episode_id in explained - wanted
         ),
         strangers=tuple(
             each
-            for name, each in by_episode.items()
-            if name not in judged and each.created_at <= ended
+            for each in by_episode.values()
+            if each.created_at <= ended and each.episode_id not in {e.episode_id for e in ticketed}
         ),
-        early=tuple(each.number for each in _tickets(outcomes, ended, "early")),
-        late=tuple(
-            each.incident.number
-            for each in outcomes
-            if each.incident is not None
-            and each.truth.expected == "incident"
-            and each.incident.created_at > _due_by(each.truth)
-        ),
-        resolved=len(_tickets(outcomes, ended, "in order")),
+        early=tuple(each.number for each in _resolved(outcomes, ended, "early")),
+        late=tuple(each.incident.number for each in outcomes if each.late and each.incident),
+        resolved=len(_resolved(outcomes, ended, "in order")),
     )
 
 
@@ -273,11 +267,34 @@ def spread(values: Sequence[float]) -> dict[str, float] | None:
     return {"p50": round(cuts[49], 1), "p95": round(cuts[94], 1)}
 
 
+def _outcomes(
+    truth: Sequence[Truth],
+    episodes: Sequence[Episode],
+    by_episode: Mapping[str, Incident],
+    until: datetime,
+) -> tuple[Outcome, ...]:
+    owners = _owners(truth, episodes)
+    return tuple(
+        Outcome(
+            truth=each,
+            due=each.due_by is not None and to_datetime(each.due_by) <= until,
+            episode=owners.get(number),
+            incident=by_episode.get(owners[number].episode_id) if number in owners else None,
+        )
+        for number, each in enumerate(truth)
+    )
+
+
+def _kinds(truth: Sequence[Truth]) -> list[tuple[str, str]]:
+    return sorted({(each.rule_id, each.kind) for each in truth})
+
+
 def _of_kind(outcomes: Sequence[Outcome], rule_id: str, kind: str) -> Share:
     its = tuple(
         each for each in outcomes if (each.truth.rule_id, each.truth.kind) == (rule_id, kind)
     )
-    return Share(its, explained=sum(each.episode is not None for each in its), unexplained=0)
+    own = tuple(each.episode for each in its if each.episode is not None)
+    return Share(its, own, {each.episode_id for each in own})
 
 
 def _owners(truth: Sequence[Truth], episodes: Sequence[Episode]) -> dict[int, Episode]:
@@ -312,7 +329,7 @@ def _also_seen(truth: Sequence[Truth], episode: Episode) -> list[bool]:
     ]
 
 
-def _tickets(outcomes: Sequence[Outcome], ended: datetime, how: str) -> list[Incident]:
+def _resolved(outcomes: Sequence[Outcome], ended: datetime, how: str) -> list[Incident]:
     """Returns the incidents that were resolved too early, or in order."""
     chosen = []
     for each in outcomes:

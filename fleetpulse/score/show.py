@@ -84,7 +84,7 @@ def _numbers(share: Share) -> dict[str, Any]:
         "lookalikes": share.lookalikes,
         "due": share.due,
         "found": share.found,
-        "false": share.unexplained,
+        "false": share.false,
         "recall": share.recall,
         "precision": share.precision,
         **{name: share.spread(name) for name in _TIMES},
@@ -92,7 +92,7 @@ def _numbers(share: Share) -> dict[str, Any]:
 
 
 def _cells(share: Share) -> list[str]:
-    counts = (share.faults, share.lookalikes, share.due, share.found, share.unexplained)
+    counts = (share.faults, share.lookalikes, share.due, share.found, share.false)
     spreads = [share.spread(name) for name in _TIMES]
     return [
         *(str(count) for count in counts),

@@ -22,7 +22,7 @@ class Faults(StrEnum):
 
 MIN_DEVICES = {Faults.FEW: 60, Faults.ALL: 400}
 MIN_HISTORY = {Faults.FEW: timedelta(minutes=90), Faults.ALL: timedelta(hours=4)}
-_CATCHING_UP = {Faults.FEW: timedelta(0), Faults.ALL: timedelta(seconds=75)}
+_CATCHING_UP = {Faults.FEW: timedelta(0), Faults.ALL: timedelta(seconds=90)}
 """So that the platform has caught up with a long history when live time begins."""
 
 

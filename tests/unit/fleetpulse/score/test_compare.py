@@ -232,3 +232,8 @@ def test_shares_are_of_rules_and_of_kinds_of_fault() -> None:
     told = as_json(found)["rules"][RULE]
     assert (told["due"], told["found"], told["recall"], told["precision"]) == (2, 1, 0.5, 1)
     assert told["kinds"]["alert_burst"]["recall"] == 0.5
+
+
+def test_an_incident_of_no_episode_is_false_unless_the_machines_had_stopped() -> None:
+    assert judge([], [], [incident(created=60)]).false_incidents == ["INC1"]
+    assert judge([], [], [incident(created=121)]).false_incidents == []
