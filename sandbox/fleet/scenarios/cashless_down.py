@@ -79,10 +79,13 @@ def _eight_minutes(stage: Stage) -> Act:
 
 
 def _no_uplink(stage: Stage) -> Act:
-    """Where nothing is heard of the machine, its spool tells of that and not of the reader."""
+    """Where nothing is heard of the machine, its spool tells of that and not of the reader.
+
+    A sample from before the uplink is back says that the reader is.
+    """
     first = _first(stage)
     down = Span(first, first + 15 * MINUTE)
-    lost = Span(first - 90 * SECOND, down.end - 10 * SECOND)
+    lost = Span(first - 90 * SECOND, down.end + 70 * SECOND)
     return replace(_offline(stage, [down], lost), also=stage.also(HEARTBEAT_MISSING))
 
 
