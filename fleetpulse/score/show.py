@@ -39,10 +39,10 @@ def as_json(score: Score) -> dict[str, Any]:
 
 def tables(score: Score, *, kinds: bool) -> Table:
     """Returns a line for each rule, and for each kind of fault if that is asked for."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table = Table(box=box.SIMPLE_HEAD, padding=0)
     table.add_column("rule", no_wrap=True)
     for name in (
-        *("faults", "alike", "due", "found", "false", "recall", "prec."),
+        *("faults", "alike", "due", "false", "recall", "prec."),
         *("delay", "wait", "lead"),
     ):
         table.add_column(name, justify="right", no_wrap=True)
@@ -92,7 +92,7 @@ def _numbers(share: Share) -> dict[str, Any]:
 
 
 def _cells(share: Share) -> list[str]:
-    counts = (share.faults, share.lookalikes, share.due, share.found, share.false)
+    counts = (share.faults, share.lookalikes, share.due, share.false)
     spreads = [share.spread(name) for name in _TIMES]
     return [
         *(str(count) for count in counts),
