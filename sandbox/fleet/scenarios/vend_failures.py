@@ -16,8 +16,8 @@ _GOOD = (8, 0)
 
 
 def _quarter(stage: Stage, earlier: int) -> int:
-    """Returns the end of a quarter-hour; 0 is the last one in history."""
-    return (stage.config.start_ms // _QUARTER - earlier) * _QUARTER
+    """Returns the end of a quarter-hour; 0 is the last one before live time begins."""
+    return ((stage.config.start_ms - 1) // _QUARTER - earlier) * _QUARTER
 
 
 def _past_quarter(stage: Stage, last: int) -> int:

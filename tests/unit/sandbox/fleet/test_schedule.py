@@ -111,6 +111,17 @@ def test_a_machine_plays_one_part_at_most_alone_or_with_its_site(plan: Plan) -> 
 
 
 @examples
+@example(
+    plan=make_plan(
+        FleetConfig(
+            devices=544,
+            seed=273,
+            start=datetime(2020, 1, 1, tzinfo=UTC),
+            history=timedelta(hours=4),
+            faults=Faults.ALL,
+        )
+    )
+)
 @given_plan_of_all
 def test_all_rules_are_played_within_history_and_after(plan: Plan) -> None:
     assert min(truth.start for truth in plan.truth) >= plan.config.begin_ms
