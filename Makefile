@@ -56,7 +56,7 @@ oracle: install ## SQL against the oracle on N random logs (5000), from a seed (
 chaos: install ## Landing under every fault, from a seed (SEED, ROUNDS, ONLY)
 	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(ONLY),--only $(ONLY))
 
-bench-demo: install ## The demo with ten seeds, one after another: found, lost, how fast
+bench-demo: install ## The demo with ten seeds, one after another: found, lost, how fast (ARGS="--rules all")
 	@$(BIN)/python -m benchmarks.demo_seeds $(ARGS)
 
 bench-landing: install ## Landing beside the connectors that it replaces: rows/s, CPU, memory (WITH=telegraf)

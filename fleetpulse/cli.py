@@ -37,6 +37,7 @@ _COMMANDS = {
     "dbt": "fleetpulse.dbt:app",
     "rules": "fleetpulse.rules:app",
     "tickets": "fleetpulse.tickets:app",
+    "score": "fleetpulse.score.command:score",
 }
 """Where each command or group is, in the order of the help."""
 

@@ -18,6 +18,7 @@ from fleetpulse import settings
 from fleetpulse.options import duration, instant
 from fleetpulse.paths import SANDBOX_HOME
 from sandbox.fleet import (
+    Faults,
     FleetConfig,
     FleetProducer,
     Produced,
@@ -58,6 +59,10 @@ def run(
         Path | None, typer.Option(help="Folder for the CSV files and the truth.")
     ] = None,
     faults: Annotated[bool, typer.Option(help="Whether to play faults and look-alikes.")] = True,
+    rules: Annotated[
+        Faults,
+        typer.Option(help="Whose: few: of rules 1 to 3; all: needs 400 machines, 4 h of history."),
+    ] = Faults.FEW,
     as_json: Annotated[bool, typer.Option("--json", help="Print the counts as JSON.")] = False,
 ) -> None:
     """Produce the history, then live, until the time is over or until SIGTERM or Ctrl-C.
@@ -68,13 +73,14 @@ def run(
     tree = settings.load()
     kafka = settings.require(tree.kafka, "kafka")
     past = duration(history, "--history")
+    schedule = rules if faults else None
     config = FleetConfig(
         devices=devices,
         seed=seed,
-        start=start or datetime.now(UTC) + lead_time(devices, past),
+        start=start or datetime.now(UTC) + lead_time(devices, past, schedule),
         history=past,
         live=None if live is None else duration(live, "--for"),
-        faults=faults,
+        faults=schedule,
     )
     plan = make_plan(config)
     folder = out or Path(tree.sandbox.home or SANDBOX_HOME) / "fleet"

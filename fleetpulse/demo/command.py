@@ -12,9 +12,10 @@ from fleetpulse.demo.play import CHAOS_ENDS_S, Interrupt, Options, Play, random_
 from fleetpulse.demo.screen import Screen
 from fleetpulse.demo.stage import Stage
 from fleetpulse.options import duration
-from sandbox.fleet import MIN_DEVICES
+from sandbox.fleet import MIN_DEVICES, Faults
 
 LEAST_CHAOS_S = 60
+DEVICES = {Faults.FEW: 200, Faults.ALL: 400}
 
 
 class Victim(StrEnum):
@@ -25,8 +26,20 @@ class Victim(StrEnum):
 
 def demo(
     devices: Annotated[
-        int, typer.Option(min=MIN_DEVICES, max=5_000, help="How many machines.")
-    ] = 200,
+        int | None,
+        typer.Option(
+            min=MIN_DEVICES[Faults.FEW],
+            max=5_000,
+            help="How many machines. Default: 200; of all rules 400, which they need.",
+        ),
+    ] = None,
+    rules: Annotated[
+        Faults,
+        typer.Option(
+            help="Whose faults happen: few: of rules 1 to 3, first incident within a minute or "
+            "two; all: of every rule, with at least ten look-alikes each; begins a minute later."
+        ),
+    ] = Faults.FEW,
     seed: Annotated[
         int | None, typer.Option(help="Everything random follows from it; drawn if not given.")
     ] = None,
@@ -48,8 +61,15 @@ def demo(
     1 if something was lost, doubled, missed or found without reason, or if a run failed; after
     Ctrl-C 0.
     """
+    machines = DEVICES[rules] if devices is None else devices
+    if machines < MIN_DEVICES[rules]:
+        raise typer.BadParameter(
+            f"the faults of {rules} rules need {MIN_DEVICES[rules]} machines",
+            param_hint="--devices",
+        )
     options = Options(
-        devices=devices,
+        devices=machines,
+        faults=rules,
         seed=random_seed() if seed is None else seed,
         live=None if live is None else duration(live, "--for"),
         chaos=chaos is not None,

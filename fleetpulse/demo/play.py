@@ -19,12 +19,13 @@ from fleetpulse.demo.chaos import Chaos
 from fleetpulse.demo.dagster import FINISHED, Dagster
 from fleetpulse.demo.errors import DemoError
 from fleetpulse.demo.report import Report
-from fleetpulse.demo.score import Incident, Score, score
 from fleetpulse.demo.screen import Numbers, Screen
 from fleetpulse.demo.sight import Sight
 from fleetpulse.demo.stage import Stage
+from fleetpulse.score.compare import Score, compare
+from fleetpulse.score.found import Incident
 from sandbox.files import tail
-from sandbox.fleet import FleetConfig, Plan, lead_time, make_plan, write_files
+from sandbox.fleet import Faults, FleetConfig, Plan, lead_time, make_plan, write_files
 from sandbox.fleet.instants import to_datetime
 from sandbox.servicenow_server import USERNAME
 from streaming import reference
@@ -40,7 +41,7 @@ CHAOS_BEGINS_S = -5
 CHAOS_ENDS_S = 20
 """No kill in the last seconds of live time, so that what it delays is not just due."""
 ENDLESS_CHAOS_S = 120
-HISTORY = timedelta(hours=2)
+HISTORY = {Faults.FEW: timedelta(hours=2), Faults.ALL: timedelta(hours=4)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +50,14 @@ class Options:
 
     Attributes:
         devices: Size of the fleet.
+        faults: Which schedule is played.
         seed: Everything random follows from it.
         live: Length of live time; None: until interrupted.
         chaos: Whether to kill the consumer.
     """
 
     devices: int
+    faults: Faults
     seed: int
     live: timedelta | None
     chaos: bool
@@ -159,9 +162,12 @@ class Play:
 
     def _start_fleet(self) -> Plan:
         options = self._options
-        lead = FLEET_START + lead_time(options.devices, HISTORY)
+        history = HISTORY[options.faults]
+        lead = FLEET_START + lead_time(options.devices, history, options.faults)
         start = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=1) + lead
-        config = FleetConfig(options.devices, options.seed, start, HISTORY, options.live)
+        config = FleetConfig(
+            options.devices, options.seed, start, history, options.live, options.faults
+        )
         plan = make_plan(config)
         files = write_files(plan, self._stage.home / "fleet")
         tables = reference.read_files([path for path in files if path.suffix == ".csv"])
@@ -169,12 +175,13 @@ class Play:
         with psycopg.connect(ods.url("reference")) as connection:
             reference.load(connection, tables, datetime.now(UTC))
         told = ["--devices", str(options.devices), "--seed", str(options.seed)]
-        told += ["--start", start.isoformat(), "--history", f"{HISTORY.total_seconds():.0f}s"]
+        told += ["--start", start.isoformat(), "--history", f"{history.total_seconds():.0f}s"]
+        told += ["--rules", options.faults]
         if options.live is not None:
             told += ["--for", f"{options.live.total_seconds()}s"]
         self._stage.start_fleet(told)
         self._screen.say(
-            f"{options.devices} machines are at work: two hours of history, "
+            f"{options.devices} machines are at work: {history.seconds // 3600} hours of history, "
             f"then live from {start.astimezone():%H:%M:%S}"
         )
         return plan
@@ -262,7 +269,7 @@ class Play:
         self, plan: Plan, incidents: Sequence[Incident], ended: datetime, until: datetime
     ) -> Score:
         episodes = self._sight.episodes()
-        return score(plan.truth, episodes, incidents, plan.config.start, ended, until)
+        return compare(plan.truth, episodes, incidents, ended, until)
 
     def _run_jobs(self) -> None:
         """Rebuilds the marts and runs dbt's data tests, and waits for them."""

@@ -3,13 +3,12 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from fleetpulse.demo.chaos import Kill
-from fleetpulse.demo.score import Score
 from fleetpulse.demo.sight import Counts
+from fleetpulse.score import show
+from fleetpulse.score.compare import Score
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +43,8 @@ class Report:
 
     def problems(self) -> list[str]:
         """Returns what is not as promised, in words."""
-        counts, score = self.counts, self.score
-        problems = [f"not found: {words}" for words in score.missed]
-        problems += [f"found without a fault: {words}" for words in score.false_episodes]
-        problems += [f"{number}: incident without a fault" for number in score.false_incidents]
-        problems += [f"{number}: resolved too early" for number in score.early]
+        counts = self.counts
+        problems = show.problems(self.score)
         problems += [f"{where}: Kafka, ODS and lake differ" for where in self.unsound]
         if not counts.equal:
             problems.append(
@@ -61,25 +57,17 @@ class Report:
 
     def as_json(self) -> dict[str, Any]:
         """Returns the report as it is written to a file."""
-        score = self.score
+        score = show.as_json(self.score)
         report: dict[str, Any] = {
             "devices": self.devices,
             "seed": self.seed,
             "live_s": round(self.live_s, 1),
             **asdict(self.counts),
             "sound": not self.unsound,
-            "faults": {rule_id: asdict(each) for rule_id, each in score.faults.items()},
-            "incidents": {
-                "opened": self.opened,
-                "resolved": score.resolved,
-                "false": len(score.false_incidents),
-                "late": len(score.late),
-                "early": len(score.early),
-            },
-            "recall": score.recall,
-            "precision": score.precision,
+            **score,
+            "opened": self.opened,
             "first_incident_s": self.first_incident_s,
-            "latency_s": score.latency_s(),
+            "latency_s": self.score.total.spread("latency_s"),
             "dagster": {"runs": self.runs, "failed": self.failed},
             "problems": self.problems(),
         }
@@ -89,10 +77,11 @@ class Report:
 
     def print(self, console: Console) -> None:
         """Says it to a person."""
-        console.print(self._faults())
+        console.print(show.tables(self.score, kinds=False))
         counts, score = self.counts, self.score
         same = "=" if counts.equal else "≠"
         lines = [
+            f"recall {_share(score.total.recall)}, precision {_share(score.total.precision)}",
             (
                 f"{counts.produced:,} records produced {same} {counts.landed:,} landed + "
                 f"{counts.quarantined:,} quarantined {same} {counts.lake:,} in the lake"
@@ -101,7 +90,7 @@ class Report:
         ]
         if self.first_incident_s is not None:
             lines.append(f"first incident {self.first_incident_s:.0f} s after the command")
-        if (latency := score.latency_s()) is not None:
+        if (latency := score.total.spread("latency_s")) is not None:
             lines.append(
                 f"from the deciding event to the incident: {latency['p50']:.0f} s (median), "
                 f"{latency['p95']:.0f} s (95 %)"
@@ -116,18 +105,6 @@ class Report:
             console.print(line, highlight=False, soft_wrap=True)
         for problem in self.problems():
             console.print(f"not as promised: {problem}", style="red", highlight=False)
-
-    def _faults(self) -> Table:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        table.add_column("rule")
-        for name in ("faults", "look-alikes", "due", "found"):
-            table.add_column(name, justify="right")
-        for rule_id, each in self.score.faults.items():
-            numbers = (each.injected, each.lookalikes, each.due, each.found)
-            table.add_row(rule_id, *(str(number) for number in numbers))
-        score = self.score
-        table.caption = f"recall {_share(score.recall)}, precision {_share(score.precision)}"
-        return table
 
 
 def _share(value: float | None) -> str:

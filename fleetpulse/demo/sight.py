@@ -13,7 +13,8 @@ import requests
 from psycopg import sql
 
 from fleetpulse.demo.errors import DemoError
-from fleetpulse.demo.score import Episode, Incident
+from fleetpulse.score import found
+from fleetpulse.score.found import Episode, Incident
 from fleetpulse.settings import Settings, require
 from streaming import kafka
 from streaming.object_store import open_store
@@ -146,19 +147,13 @@ class Sight:
     def unsound(self) -> list[str]:
         """Compares Kafka, ODS and lake offset by offset; returns the partitions that differ."""
         with self._connect() as connection:
-            found = verify(self._kafka, self._topics, connection, open_store(self._lake))
-            return [str(each.partition) for each in found if not each.sound or each.behind]
+            states = verify(self._kafka, self._topics, connection, open_store(self._lake))
+            return [str(each.partition) for each in states if not each.sound or each.behind]
 
     def episodes(self) -> list[Episode]:
         """Returns every episode that a batch has told of."""
         with self._connect() as connection:
-            if not _exists(connection, "transitions"):
-                return []
-            rows = connection.execute(
-                "select episode_id, rule_id, subject, at from insights.transitions"
-                " where transition_no = 1"
-            ).fetchall()
-        return [Episode(str(row[0]), *row[1:]) for row in rows]
+            return found.episodes(connection)
 
     def incidents(self) -> list[Incident]:
         """Asks ServiceNow itself for every incident.
@@ -200,15 +195,10 @@ def _acknowledged(connection: psycopg.Connection[Any]) -> int:
     return _number(connection, "select coalesce(sum(next_offset), 0)::bigint from landing.offsets")
 
 
-def _exists(connection: psycopg.Connection[Any], table: str) -> bool:
-    """Returns whether dbt has made a table of the insights yet."""
-    query = "select from pg_tables where schemaname = 'insights' and tablename = %s"
-    return connection.execute(query, [table]).fetchone() is not None
-
-
 def _findings(connection: psycopg.Connection[Any]) -> int:
     # Not the view of that name: the first run of the marts makes it.
-    if not _exists(connection, "verdicts"):
+    table = "select from pg_tables where schemaname = 'insights' and tablename = 'verdicts'"
+    if connection.execute(table).fetchone() is None:
         return 0
     return _number(connection, "select count(*) from insights.verdicts where verdict = 'breach'")
 

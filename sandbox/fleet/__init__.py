@@ -4,19 +4,21 @@
 `FleetProducer` carry them into the world.
 """
 
-from sandbox.fleet.config import MIN_DEVICES, MIN_HISTORY, FleetConfig, lead_time
-from sandbox.fleet.errors import DeliveryError, FleetConfigError, FleetError
+from sandbox.fleet.config import MIN_DEVICES, MIN_HISTORY, Faults, FleetConfig, lead_time
+from sandbox.fleet.errors import DeliveryError, FleetConfigError, FleetError, TruthError
 from sandbox.fleet.files import TRUTH_FILE, write_files
-from sandbox.fleet.plan import Plan, Truth, make_plan
+from sandbox.fleet.plan import Plan, make_plan
 from sandbox.fleet.producer import FleetProducer, Produced
 from sandbox.fleet.records import Record
 from sandbox.fleet.stream import records
+from sandbox.fleet.truth import Truth
 
 __all__ = [
     "MIN_DEVICES",
     "MIN_HISTORY",
     "TRUTH_FILE",
     "DeliveryError",
+    "Faults",
     "FleetConfig",
     "FleetConfigError",
     "FleetError",
@@ -25,6 +27,7 @@ __all__ = [
     "Produced",
     "Record",
     "Truth",
+    "TruthError",
     "lead_time",
     "make_plan",
     "records",

@@ -6,7 +6,7 @@ from math import exp, log
 
 from sandbox.fleet.instants import MINUTE
 from sandbox.fleet.registry import Model
-from sandbox.fleet.script import Drift
+from sandbox.fleet.script import Cycling, Drift, Ramp
 
 _LEAK = 180 * MINUTE
 _COOLING = 32 * MINUTE
@@ -35,10 +35,18 @@ class Cabinet:
         within = rng.uniform(-model.band_c, model.band_c)
         return cls(model, model.set_point_c + within, at, compressor_on=rng.random() < 0.3)
 
-    def advance(self, to: int, ambient_c: float, door_open: bool, drift: Drift | None) -> None:
-        """Brings the cabinet to the instant `to`."""
+    def advance(
+        self, to: int, ambient_c: float, door_open: bool, forced: Drift | Ramp | Cycling | None
+    ) -> None:
+        """Brings the cabinet to the instant `to`, of its own accord or as it is forced."""
         elapsed = to - self.at
-        if drift is not None:
+        if isinstance(forced, Ramp):
+            left = forced.span.end - self.at
+            self.temp_c += (forced.to_c - self.temp_c) * elapsed / left
+            self.compressor_on = False
+        elif isinstance(forced, Cycling):
+            self.compressor_on = any(at <= to < at + forced.run for at in forced.starts)
+        elif (drift := forced) is not None:
             if drift is not self._drift:
                 self._drift = drift
                 self._time_constant = time_constant(drift, self.at, self.temp_c)

@@ -2,14 +2,28 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from sandbox.fleet.errors import FleetConfigError
 from sandbox.fleet.instants import FOREVER, to_ms
 
-MIN_DEVICES = 60
-MIN_HISTORY = timedelta(minutes=90)
 MAX_HISTORY = timedelta(hours=23)
 """Below the 24 h after which an event that is not spooled counts as a clock fault."""
+
+
+class Faults(StrEnum):
+    """Which schedule of faults and look-alikes is played."""
+
+    FEW = "few"
+    """Those of rules 1 to 3, which are found within a minute or two."""
+    ALL = "all"
+    """Those of every rule; some look at an hour, so history is longer, and the fleet larger."""
+
+
+MIN_DEVICES = {Faults.FEW: 60, Faults.ALL: 400}
+MIN_HISTORY = {Faults.FEW: timedelta(minutes=90), Faults.ALL: timedelta(hours=4)}
+_CATCHING_UP = {Faults.FEW: timedelta(0), Faults.ALL: timedelta(seconds=90)}
+"""So that the platform has caught up with a long history when live time begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +36,7 @@ class FleetConfig:
         start: When history ends and live time begins; aware.
         history: How much time before `start` is simulated.
         live: How much time after `start` is simulated; None means until told to stop.
-        faults: Whether the schedule of faults and look-alikes is played.
+        faults: Which schedule of faults and look-alikes is played; None: no such thing happens.
 
     Raises:
         FleetConfigError: A value makes no sense, or is too small for the schedule.
@@ -33,7 +47,7 @@ class FleetConfig:
     start: datetime
     history: timedelta = timedelta(hours=2)
     live: timedelta | None = None
-    faults: bool = True
+    faults: Faults | None = Faults.FEW
 
     def __post_init__(self) -> None:
         if self.start.tzinfo is None:
@@ -46,14 +60,14 @@ class FleetConfig:
             )
         if self.live is not None and self.live < timedelta(0):
             raise FleetConfigError(f"--for {self.live}: must not be negative")
-        if self.faults and self.devices < MIN_DEVICES:
+        if self.faults and self.devices < (devices := MIN_DEVICES[self.faults]):
             raise FleetConfigError(
-                f"--devices {self.devices}: the schedule of faults needs {MIN_DEVICES} machines; "
+                f"--devices {self.devices}: the schedule of faults needs {devices} machines; "
                 "ask for more, or for --no-faults"
             )
-        if self.faults and self.history < MIN_HISTORY:
+        if self.faults and self.history < (history := MIN_HISTORY[self.faults]):
             raise FleetConfigError(
-                f"--history {self.history}: the schedule of faults needs {MIN_HISTORY}; "
+                f"--history {self.history}: the schedule of faults needs {history}; "
                 "ask for more, or for --no-faults"
             )
 
@@ -75,10 +89,14 @@ class FleetConfig:
         return self.start_ms + self.live // timedelta(milliseconds=1)
 
 
-def lead_time(devices: int, history: timedelta) -> timedelta:
+def lead_time(devices: int, history: timedelta, faults: Faults | None) -> timedelta:
     """Returns how long before live time a run should begin, to have written its history by then.
+
+    With the whole schedule also to have it judged: nothing is ticketed while that is caught up
+    with, and some of what is open when live time begins does not wait.
 
     About three times what was measured on a 2-core machine (15 µs a record), and 3 s for the start.
     """
     records = devices * (history // timedelta(minutes=1)) * 2
-    return timedelta(seconds=3, microseconds=50 * records)
+    writing = timedelta(seconds=3, microseconds=50 * records)
+    return writing if faults is None else writing + _CATCHING_UP[faults]

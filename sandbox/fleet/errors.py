@@ -18,3 +18,7 @@ class FleetConfigError(FleetError):
 
 class DeliveryError(FleetError):
     """The broker did not take a record."""
+
+
+class TruthError(FleetError):
+    """A file of truth cannot be read; the message names the file, the line and the field."""

@@ -1,15 +1,14 @@
 """The files of a run: the registry as CSV for `fleetpulse reference load`, and the truth."""
 
 import csv
-import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from io import StringIO
 from pathlib import Path
 
 from sandbox.fleet.instants import rfc3339
-from sandbox.fleet.plan import Plan, Truth
+from sandbox.fleet.plan import Plan
 from sandbox.fleet.registry import MODELS
+from sandbox.fleet.truth import dump
 
 TRUTH_FILE = "truth.jsonl"
 
@@ -27,17 +26,9 @@ def write_files(plan: Plan, folder: Path) -> list[Path]:
         "model_limits.csv": _csv(_limits()),
         "devices.csv": _csv(_devices(plan)),
         "maintenance.csv": _csv(_maintenance(plan)),
-        TRUTH_FILE: "".join(json.dumps(truth_row(truth)) + "\n" for truth in plan.truth),
+        TRUTH_FILE: dump(plan.truth),
     }
     return [_put(folder / name, text) for name, text in texts.items()]
-
-
-def truth_row(truth: Truth) -> dict[str, object]:
-    """Returns a truth as it stands in the file: instants as RFC 3339."""
-    row = asdict(truth)
-    for name in ("start", "end", "decided", "due_by"):
-        row[name] = None if row[name] is None else rfc3339(row[name])
-    return row
 
 
 def _csv(rows: list[Row]) -> str:

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator
 from heapq import merge
 from itertools import count
-from math import pi, sin
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
@@ -15,7 +14,7 @@ from sandbox.fleet.malformed import kind_of, malform
 from sandbox.fleet.randomness import generator
 from sandbox.fleet.records import Record, encode, uuid7
 from sandbox.fleet.registry import BEAT_INTERVAL, SECOND_BEAT, Device
-from sandbox.fleet.script import PlannedAlert, Script
+from sandbox.fleet.script import Cycling, Drift, PlannedAlert, Ramp, Script
 from sandbox.fleet.stock import Stock
 from streaming.contracts import Alert, Envelope, Heartbeat, Telemetry
 
@@ -80,6 +79,7 @@ class Machine:
         self._boot_id = ""
         self._seq = 0
         self._refill_left = 0
+        self._sold = 0
         self._spool: list[Envelope] = []
         self._link_back = 0
         self._last_arrival = 0
@@ -177,11 +177,21 @@ class Machine:
     def _live_on(self, at: int) -> tuple[float, bool]:
         """Brings the machine to the instant; returns the ambient temperature and the door."""
         site = self._device.site
-        ambient = site.ambient_c + 2.5 * sin(2 * pi * (site.hour(at) - 9) / 24)
+        script = self._script
+        ambient = site.ambient(at)
         door_open = self._door_open(at)
-        drift = next((drift for drift in self._script.drifts if at in drift.span), None)
-        self._cabinet.advance(at, ambient, door_open, drift)
-        if self._rng.random() < _VENDS_PER_MINUTE[site.is_open(at)] and not door_open:
+        forces: tuple[Drift | Ramp | Cycling, ...] = (
+            *script.drifts,
+            *script.ramps,
+            *script.cyclings,
+        )
+        force = next((force for force in forces if at in force.span), None)
+        self._cabinet.advance(at, ambient, door_open, force)
+        if script.sales:
+            while self._sold < len(script.sales) and script.sales[self._sold].at <= at:
+                self._stock.sell(self._rng, failed=script.sales[self._sold].failed)
+                self._sold += 1
+        elif self._rng.random() < _VENDS_PER_MINUTE[site.is_open(at)] and not door_open:
             self._stock.vend(self._rng)
         return ambient, door_open
 
@@ -207,7 +217,7 @@ class Machine:
             vends_failed_total=stock.vends_failed,
             cashbox_pct=round(stock.cashbox_pct, 1),
             coin_tubes=dict(stock.coin_tubes),
-            cashless_online=rng.random() >= _CASHLESS_BLIP,
+            cashless_online=self._cashless_online(at),
             slots=list(stock.slots),
             currency=self._device.site.currency,
         )
@@ -215,15 +225,24 @@ class Machine:
     def _reading(self, at: int) -> float | None:
         if self._script.sensorless:
             return None
+        noise_c = 0 if self._script.exact else self._rng.uniform(-_NOISE_C, _NOISE_C)
+        reading = round(self._cabinet.temp_c + noise_c, 1)
         limit = self._device.model.max_cabinet_c
         dips = any(at in span for span in self._script.dips)
         if limit is not None and dips and (at + self._device.skew) % WINDOW in _DIP:
-            return limit - _DIP_C
-        return round(self._cabinet.temp_c + self._rng.uniform(-_NOISE_C, _NOISE_C), 1)
+            return min(reading, limit - _DIP_C)
+        return reading
+
+    def _cashless_online(self, at: int) -> bool:
+        if down := self._script.cashless_down:
+            return not any(at in span for span in down)
+        return self._rng.random() >= _CASHLESS_BLIP
 
     def _door_open(self, at: int) -> bool:
         if any(at in span for span in self._script.doors):
             return at // MINUTE % 4 != 0
+        if any(at in span for span in self._script.open_doors):
+            return True
         if self._refill_left:
             self._refill_left -= 1
             if not self._refill_left:

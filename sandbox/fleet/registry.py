@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from math import pi, sin
 from zoneinfo import ZoneInfo
 
 from sandbox.fleet.config import FleetConfig
@@ -68,6 +69,10 @@ class Site:
     def hour(self, instant: int) -> float:
         """Returns the local time of day in hours."""
         return (instant + self.utc_offset) % (24 * HOUR) / HOUR
+
+    def ambient(self, instant: int) -> float:
+        """Returns the temperature around the machines; it is warmest at three in the afternoon."""
+        return self.ambient_c + 2.5 * sin(2 * pi * (self.hour(instant) - 9) / 24)
 
     def is_open(self, instant: int) -> bool:
         """Says whether people are about."""

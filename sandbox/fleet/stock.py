@@ -9,6 +9,8 @@ _CAPACITY = 12
 _PRICES = (150, 180, 200, 250, 320)
 _TUBE_CAPACITY = 60
 _FAILED_SHARE = 0.02
+_FINE_BETWEEN_FAILURES = 16
+"""More than a quarter of an hour sells: two failures in one might be what rule 7 is to find."""
 
 
 @dataclass(slots=True)
@@ -20,6 +22,7 @@ class Stock:
     cashbox_pct: float = 0.0
     vends_ok: int = 0
     vends_failed: int = 0
+    _fine_since_failure: int = _FINE_BETWEEN_FAILURES
 
     @classmethod
     def filled(cls, rng: random.Random) -> "Stock":
@@ -41,17 +44,31 @@ class Stock:
 
     def vend(self, rng: random.Random) -> None:
         """Sells one item, or fails to."""
-        if rng.random() < _FAILED_SHARE:
+        failed = rng.random() < _FAILED_SHARE
+        if failed and self._fine_since_failure >= _FINE_BETWEEN_FAILURES:
+            self._fine_since_failure = 0
             self.vends_failed += 1
             return
         number = rng.randrange(len(self.slots))
-        slot = self.slots[number]
-        if slot.qty == 0:
+        if self.slots[number].qty:
+            self._hand_out(number, rng)
+
+    def sell(self, rng: random.Random, *, failed: bool) -> None:
+        """Sells one item, or fails to, as planned; somebody refills in time."""
+        if failed:
+            self.vends_failed += 1
             return
+        if self.needs_refill():
+            self.refill()
+        self._hand_out(rng.randrange(len(self.slots)), rng)
+
+    def _hand_out(self, number: int, rng: random.Random) -> None:
+        slot = self.slots[number]
         self.slots[number] = Slot(
             slot=slot.slot, qty=slot.qty - 1, capacity=slot.capacity, price_minor=slot.price_minor
         )
         self.vends_ok += 1
+        self._fine_since_failure += 1
         coin = rng.choice(tuple(self.coin_tubes))
         change = rng.choice((-1, 1))
         self.coin_tubes[coin] = min(_TUBE_CAPACITY, max(0, self.coin_tubes[coin] + change))

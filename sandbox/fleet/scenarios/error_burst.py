@@ -115,6 +115,25 @@ def _raised_and_cleared(stage: Stage) -> Act:
     )
 
 
+def _four_in_the_past(stage: Stage) -> Act:
+    return _few(stage, stage.past(minutes_before_live=10), gap=14 * SECOND, alerts=4)
+
+
+def _five_cleared(stage: Stage) -> Act:
+    """Five alerts within 40 s, each of which says that something is over."""
+    first = stage.past(minutes_before_live=10)
+    alerts = tuple(
+        PlannedAlert(first + number * 10 * SECOND, code, component, raised=False)
+        for number, (code, component) in enumerate(_ALERTS)
+    )
+    return Act(
+        device=stage.scripted(Script(alerts=alerts)),
+        start=first,
+        deciding=alerts[_FIFTH].at + stage.device.skew,
+        end=alerts[-1].at,
+    )
+
+
 def _sent_twice(stage: Stage) -> Act:
     """Three alerts, each sent twice with the same event id: three events."""
     instants = [stage.live(6 + 9 * number) for number in range(3)]
@@ -167,4 +186,9 @@ SCENARIOS = (
     Scenario("sent_twice", RULE, _sent_twice, lookalike=True),
     Scenario("spooled_alerts", RULE, _spooled, lookalike=True),
     Scenario("burst_in_maintenance", RULE, _in_maintenance, lookalike=True),
+)
+
+MORE_LOOKALIKES = (
+    *(Scenario("four_in_a_minute", RULE, _four_in_the_past, lookalike=True) for _ in range(2)),
+    Scenario("five_cleared", RULE, _five_cleared, lookalike=True),
 )

@@ -94,8 +94,15 @@ def _never_seen(deciding: When) -> Write:
 
 
 def _short_silence(stage: Stage) -> Act:
+    return _silent_170_s(stage, stage.live(-100))
+
+
+def _short_power_dip(stage: Stage) -> Act:
+    return _silent_170_s(stage, _past(stage))
+
+
+def _silent_170_s(stage: Stage, last: int) -> Act:
     """170 s between the last beat and the first after a boot."""
-    last = stage.live(-100)
     back = last + TIMEOUT - 10 * SECOND
     return Act(
         device=replace(
@@ -108,8 +115,15 @@ def _short_silence(stage: Stage) -> Act:
 
 
 def _short_spool(stage: Stage) -> Act:
+    return _spooled_110_s(stage, stage.live(-50))
+
+
+def _past_spool(stage: Stage) -> Act:
+    return _spooled_110_s(stage, _past(stage))
+
+
+def _spooled_110_s(stage: Stage, last: int) -> Act:
     """Beats that are spooled for up to 110 s and arrive in time."""
-    last = stage.live(-50)
     lost = Span(last + _AFTER_THE_BEAT, last + 111 * SECOND)
     return Act(
         device=replace(stage.beating_at(last), script=Script(offline=(lost,))),
@@ -168,4 +182,10 @@ SCENARIOS = (
     Scenario("decommissioned", RULE, _decommissioned(_past), lookalike=True),
     Scenario("decommissioned", RULE, _decommissioned(_live(10)), lookalike=True),
     Scenario("silence_in_maintenance", RULE, _in_maintenance, lookalike=True),
+)
+
+MORE_LOOKALIKES = (
+    *(Scenario("silence_of_170_s", RULE, _short_power_dip, lookalike=True) for _ in range(2)),
+    *(Scenario("short_spool", RULE, _past_spool, lookalike=True) for _ in range(2)),
+    Scenario("decommissioned", RULE, _decommissioned(_past), lookalike=True),
 )

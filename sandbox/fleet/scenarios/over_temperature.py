@@ -35,11 +35,13 @@ def _set_point(stage: Stage) -> float:
     return set_point
 
 
-def _excursion(stage: Stage, up: int, down: int | None) -> tuple[Drift, ...]:
+def _excursion(
+    stage: Stage, up: int, down: int | None, plateau_c: float = _PLATEAU_C
+) -> tuple[Drift, ...]:
     """The compressor fails; the limit is crossed at `up` and, after a repair, at `down`."""
     limit = _limit(stage)
     repaired = FOREVER if down is None else down - _COOLING
-    warming = Drift(Span(up - _WARMING, repaired), limit + _PLATEAU_C, limit, up)
+    warming = Drift(Span(up - _WARMING, repaired), limit + plateau_c, limit, up)
     if down is None:
         return (warming,)
     cooling = Drift(Span(repaired, down + _SETTLING), _set_point(stage), limit, down)
@@ -88,6 +90,15 @@ def _seven_minutes(stage: Stage) -> Act:
     )
 
 
+def _under_five_minutes(stage: Stage) -> Act:
+    """Above the limit for 4 min 59 s, half of them in each of two windows."""
+    end = stage.past_window(minutes_before_live=30)
+    drifts = _excursion(stage, up=end - 150 * SECOND, down=end + 149 * SECOND)
+    return Act(
+        stage.scripted(Script(drifts=drifts)), drifts[0].span.start, end, drifts[1].span.start
+    )
+
+
 def _warm_for_good(stage: Stage, script: Script) -> Act:
     """A cabinet that stays warm, seen through a script that keeps every window from deciding."""
     return Act(
@@ -99,7 +110,8 @@ def _warm_for_good(stage: Stage, script: Script) -> Act:
 
 
 def _one_sample_below(stage: Stage) -> Act:
-    drifts = _excursion(stage, up=stage.window(-8) + _MIDDLE, down=None)
+    # No warmer: from a sample below the limit to one above is no 4 °C, which are rule 4's.
+    drifts = _excursion(stage, up=stage.window(-8) + _MIDDLE, down=None, plateau_c=3.0)
     return _warm_for_good(stage, Script(drifts=drifts, dips=(Span(drifts[0].at - WINDOW),)))
 
 
@@ -149,4 +161,13 @@ SCENARIOS = (
     Scenario("no_sensor", RULE, _no_sensor, lookalike=True, models=_COOLED),
     Scenario("door_open_below_limit", RULE, _warm_door, lookalike=True, models=_COOLED),
     Scenario("other_models_limit", RULE, _warm_snacks, lookalike=True, models=_SNACK),
+)
+
+MORE_LOOKALIKES = (
+    *(
+        Scenario("warm_for_4_min_59_s", RULE, _under_five_minutes, lookalike=True, models=_COOLED)
+        for _ in range(2)
+    ),
+    Scenario("one_sample_below", RULE, _one_sample_below, lookalike=True, models=_COOLED),
+    Scenario("two_samples", RULE, _two_samples, lookalike=True, models=_COOLED),
 )

@@ -26,6 +26,21 @@ class Maintenance:
 
 
 @dataclass(frozen=True, slots=True)
+class Also:
+    """Another rule that may rightly see the same fault.
+
+    Attributes:
+        rule_id: The rule.
+        subject: The machine or site that it sees it on.
+        ticketed: Whether an incident of its own may be opened; not where it is suppressed.
+    """
+
+    rule_id: str
+    subject: str
+    ticketed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Act:
     """A machine with its script, and what is true of it.
 
@@ -36,6 +51,10 @@ class Act:
             which it would know if it were deceived.
         end: When what was wrong is over; None if never.
         maintenance: Planned work that goes with it.
+        others: The other machines of its site, where they play along.
+        also: Which other rules may rightly see it.
+        harm: When damage is done if nobody comes; None where it does not grow worse.
+        muted: Whether planned work keeps it from being ticketed.
     """
 
     device: Device
@@ -43,15 +62,20 @@ class Act:
     deciding: int
     end: int | None
     maintenance: tuple[Maintenance, ...] = ()
+    others: tuple[Device, ...] = ()
+    also: tuple[Also, ...] = ()
+    harm: int | None = None
+    muted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What a scenario has to write its script from."""
+    """What a scenario has to write its script from. A site's has all of its machines."""
 
     config: FleetConfig
     device: Device
     rng: random.Random
+    others: tuple[Device, ...] = ()
 
     def live(self, seconds: float) -> int:
         """Returns the instant so many seconds after live time begins."""
@@ -71,6 +95,32 @@ class Stage:
         end = self.past(minutes_before_live) // WINDOW * WINDOW
         # Rounded down, it may be too near history's beginning.
         return end if end >= self.config.begin_ms + _SETTLED else end + WINDOW
+
+    def window_of(self, instant: int, size: int = WINDOW) -> int:
+        """Returns the end of the window that ends at or after an instant of true time.
+
+        By the machine's clock, whose events the rules see.
+        """
+        return -(-(instant + self.device.skew) // size) * size
+
+    def sample(self, instant: int) -> int:
+        """Returns when the machine takes its first sample at or after the instant.
+
+        As long as it has not booted again: then its samples fall on other seconds.
+        """
+        first = self.device.commissioned + self.device.sample_offset
+        return first + -(-(instant - first) // MINUTE) * MINUTE
+
+    def at_work(
+        self, mode: Literal["unmanage", "mute"], start: int, end: int
+    ) -> tuple[Maintenance, ...]:
+        """Returns planned work on the machine, from ten minutes before to ten after."""
+        spare = 10 * MINUTE
+        return (Maintenance("device", self.device.device_id, mode, start - spare, end + spare),)
+
+    def also(self, *rule_ids: str) -> tuple[Also, ...]:
+        """Returns other rules that may see the fault on this machine."""
+        return tuple(Also(rule_id, self.device.device_id) for rule_id in rule_ids)
 
     def scripted(self, script: Script) -> Device:
         """Returns the machine with a script."""
@@ -93,6 +143,7 @@ class Scenario:
         write: Writes the script.
         lookalike: Whether the rule must stay silent.
         models: The models that can play it; empty means any.
+        of_site: Whether a whole site plays it.
         dark: Whether nothing is heard from the machine around the beginning of live time. At most
             one such plays at a site: tickets of a site are held while under 80 % of it is heard.
     """
@@ -102,4 +153,5 @@ class Scenario:
     write: Callable[[Stage], Act]
     lookalike: bool = False
     models: frozenset[str] = frozenset()
+    of_site: bool = False
     dark: bool = False

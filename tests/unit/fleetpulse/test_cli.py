@@ -69,7 +69,15 @@ def test_each_tells_what_it_does(
     assert f"Usage: fleetpulse {' '.join(command)}".strip() in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("arguments", [["fly"], ["verify", "--fast"], ["quarantine", "show", "x"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["fly"],
+        ["verify", "--fast"],
+        ["quarantine", "show", "x"],
+        ["demo", "--rules", "all", "--devices", "100"],
+    ],
+)
 def test_wrong_usage_ends_with_2(
     run: Run, capsys: pytest.CaptureFixture[str], arguments: list[str]
 ) -> None:

@@ -216,7 +216,7 @@ def test_a_run_that_makes_no_sense_is_refused_by_its_option(
 
 def test_without_faults_a_small_and_short_fleet_runs_and_has_no_truth() -> None:
     quiet = make_plan(
-        replace(CONFIG, devices=3, history=timedelta(0), live=timedelta(minutes=5), faults=False)
+        replace(CONFIG, devices=3, history=timedelta(0), live=timedelta(minutes=5), faults=None)
     )
     assert quiet.truth == ()
     assert len({record.key for record in records(quiet)}) >= 3

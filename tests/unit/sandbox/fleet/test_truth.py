@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from sandbox.fleet import FleetConfig, Plan, Truth, make_plan, records
-from sandbox.fleet.plan import ALLOWANCE, LATE_TOLERANCE
+from sandbox.fleet.truth import ALLOWANCE, LATE_TOLERANCE
 from tests.unit.sandbox.fleet.oracle import (
     SECOND,
     Episode,
@@ -61,7 +61,7 @@ class Played:
         (episode,) = [
             episode
             for episode in self.episodes
-            if (episode.device_id, episode.rule_id) == (truth.device_id, truth.rule_id)
+            if (episode.device_id, episode.rule_id) == (truth.subject, truth.rule_id)
         ]
         return episode
 
@@ -73,7 +73,7 @@ def played(request: pytest.FixtureRequest) -> Played:
 
 def test_every_fault_is_found_once_and_nothing_else(played: Played) -> None:
     found = Counter((episode.device_id, episode.rule_id) for episode in played.episodes)
-    assert found == Counter((truth.device_id, truth.rule_id) for truth in played.faults)
+    assert found == Counter((truth.subject, truth.rule_id) for truth in played.faults)
 
 
 def test_due_by_is_the_deciding_instant_or_live_times_beginning_plus_65_s(played: Played) -> None:
