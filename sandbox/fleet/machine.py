@@ -16,6 +16,7 @@ from sandbox.fleet.records import Record, encode, uuid7
 from sandbox.fleet.registry import BEAT_INTERVAL, SECOND_BEAT, Device
 from sandbox.fleet.script import Cycling, Drift, PlannedAlert, Ramp, Script
 from sandbox.fleet.stock import Stock
+from sandbox.fleet.voltage import supply, voltage
 from streaming.contracts import Alert, Envelope, Heartbeat, Telemetry
 
 _SAMPLE_INTERVAL = MINUTE
@@ -73,6 +74,7 @@ class Machine:
             device.model, device.site.ambient_c, device.commissioned, rng
         )
         self._stock = Stock.filled(rng)
+        self._supply = supply(seed, device.device_id, device.site.site_id, device.site.utc_offset)
         self._key = device.device_id.encode()
         self._ip = f"10.{rng.randrange(256)}.{rng.randrange(256)}.{rng.randrange(2, 255)}"
         self._booted = device.commissioned
@@ -199,7 +201,7 @@ class Machine:
         rng, stock, cabinet = self._rng, self._stock, self._cabinet
         cools = self._device.model.set_point_c is not None
         running = cabinet.compressor_on
-        voltage = 230 + rng.uniform(-2, 2)
+        volts = voltage(self._supply, at, self._script.disturbances)
         current = 2.4 + rng.uniform(-0.1, 0.1) if running else 0.0
         return Telemetry(
             **self._envelope(at, "telemetry"),
@@ -209,8 +211,8 @@ class Machine:
             humidity_pct=round(45 + rng.uniform(-5, 5), 1),
             compressor_on=running if cools else None,
             compressor_current_a=round(current, 2) if cools else None,
-            supply_voltage_v=round(voltage, 1),
-            power_w=round(60 + voltage * current, 1),
+            supply_voltage_v=volts,
+            power_w=round(60 + volts * current, 1),
             door_open=door_open,
             rssi_dbm=rng.randint(-80, -55),
             vends_ok_total=stock.vends_ok,

@@ -7,6 +7,7 @@ not painted on.
 from dataclasses import dataclass
 
 from sandbox.fleet.instants import Span
+from sandbox.fleet.voltage import Disturbance
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,7 @@ class Script:
         sales: All vends, if there are any here; else chance has its way.
         cashless_down: The cashless reader is offline. Where there is such a time, it is online
             at all others.
+        disturbances: What happens to its supply voltage.
         alerts: All alerts that the machine sends.
         sensorless: The cabinet has no temperature sensor.
         exact: The cabinet's sensor has no noise.
@@ -97,6 +99,7 @@ class Script:
     cyclings: tuple[Cycling, ...] = ()
     sales: tuple[Sale, ...] = ()
     cashless_down: tuple[Span, ...] = ()
+    disturbances: tuple[Disturbance, ...] = ()
     alerts: tuple[PlannedAlert, ...] = ()
     sensorless: bool = False
     exact: bool = False

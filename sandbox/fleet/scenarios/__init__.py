@@ -18,6 +18,7 @@ from sandbox.fleet.scenarios import (
     reboots,
     short_cycling,
     site_outage,
+    supply_voltage,
     vend_failures,
 )
 from sandbox.fleet.scenarios.scene import Act, Also, Maintenance, Scenario, Stage
@@ -39,6 +40,7 @@ _ALL = (
     *jams.SCENARIOS,
     *cashless_down.SCENARIOS,
     *reboots.SCENARIOS,
+    *supply_voltage.SCENARIOS,
     *site_outage.SCENARIOS,
 )
 
