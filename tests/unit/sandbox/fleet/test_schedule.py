@@ -129,7 +129,7 @@ def test_all_rules_are_played_within_history_and_after(plan: Plan) -> None:
     decided = Counter(
         truth.rule_id for truth in plan.truth if not truth.lookalike and truth.phase != "live"
     )
-    assert len(decided) == 11
+    assert len(decided) == 12
     assert min(decided.values()) >= 5
 
 
