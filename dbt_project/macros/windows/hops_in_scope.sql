@@ -12,28 +12,16 @@ Args:
     us: The column of event time, or of the pane's end.
 -#}
 {% macro hops_in_scope(relation, size_us, hop_us, us) %}
-    {%- set batch = current_batch() %}
     select
         events.*,
         ends.window_end_us
-    from ({{ punctual_events(relation, size_us, us, hop_us) }}) as events
-    -- The same few ends for all: comparing costs a tenth of a series for each event.
-    inner join
-        generate_series(
-            {{ (batch.from_us // hop_us + 1) * hop_us }}, {{ batch.watermark_us }}, {{ hop_us }}
-        ) as ends (window_end_us)
-        on events.{{ us }} > ends.window_end_us - {{ size_us }} and events.{{ us }} <= ends.window_end_us
-    union all
-    select
-        events.*,
-        ends.window_end_us
-    from ({{ late_events(relation, size_us, us, hop_us) }}) as events
+    from ({{ events_in_scope(relation, size_us, us=us, hop_us=hop_us) }}) as events
     cross join lateral generate_series(
         greatest(
             (events.{{ us }} + {{ hop_us - 1 }}) / {{ hop_us }},
             events.scope_from_us / {{ hop_us }} + 1
         ) * {{ hop_us }},
-        least(events.{{ us }} + {{ size_us - 1 }}, {{ batch.watermark_us }}),
+        least(events.{{ us }} + {{ size_us - 1 }}, {{ current_batch().watermark_us }}),
         {{ hop_us }}
     ) as ends (window_end_us)
 {% endmacro %}
