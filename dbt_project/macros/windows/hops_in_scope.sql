@@ -17,10 +17,17 @@ Args:
         events.*,
         ends.window_end_us
     from ({{ punctual_events(relation, size_us, us, hop_us) }}) as events
-    -- The same few ends for all: comparing costs a tenth of a series for each event.
+    -- The same few ends for all: comparing costs a tenth of a series for each event. The first batch
+    -- goes back for ever, so there they begin with the first event.
     inner join
         generate_series(
-            {{ (batch.from_us // hop_us + 1) * hop_us }}, {{ batch.watermark_us }}, {{ hop_us }}
+            {%- if batch.from_us == earliest_us() %}
+            (select min(first_one.{{ us }}) / {{ hop_us }} * {{ hop_us }} from {{ relation }} as first_one),
+            {%- else %}
+            {{ (batch.from_us // hop_us + 1) * hop_us }},
+            {%- endif %}
+            {{ batch.watermark_us }},
+            {{ hop_us }}
         ) as ends (window_end_us)
         on events.{{ us }} > ends.window_end_us - {{ size_us }} and events.{{ us }} <= ends.window_end_us
     union all
