@@ -28,12 +28,10 @@ demo: install ## Everything on this machine, from an empty state, until Ctrl-C (
 
 dev: install ## A sandbox that stays, and `dagster dev` on it
 	@$(BIN)/fleetpulse sandbox up
-	@$(BIN)/fleetpulse rules sync
 	@$(BIN)/fleetpulse dbt parse
 	@$(BIN)/dagster dev
 
 dbt: install ## The dbt project with all its tests, batch by batch on fixtures; then its docs
-	@$(BIN)/fleetpulse rules sync --check
 	@$(BIN)/python -m tests.fixtures.insights
 
 test: install ## All tests, on a real broker, database and object store
@@ -44,13 +42,13 @@ check: install ## Lint, types, import contracts, Dagster's definitions
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/fleetpulse rules sync --check
 	$(BIN)/sqlfluff lint dbt_project fleetpulse/migrations
 	$(BIN)/fleetpulse dbt parse
 	$(BIN)/dagster definitions validate -w workspace.yaml
 
-oracle: install ## SQL against the oracle on N random logs (5000), from a seed (N, SEED)
-	@$(BIN)/python -m tests.oracle $(if $(N),--n $(N)) $(if $(SEED),--seed $(SEED))
+# ONLY judges one world of the rules again, its log cut into as many BATCHES.
+oracle: install ## SQL against the oracle on N random logs (5000), from a seed (N, SEED, ONLY)
+	@$(BIN)/python -m tests.oracle $(if $(N),--n $(N)) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY)) $(if $(BATCHES),--batches $(BATCHES))
 
 # Rounds 1 to n of a seed are the same in every run: ONLY plays one of them again.
 chaos: install ## Landing under every fault, from a seed (SEED, ROUNDS, ONLY)

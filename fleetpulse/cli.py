@@ -35,7 +35,6 @@ _COMMANDS = {
     "retention": "fleetpulse.retention:app",
     "replay": "fleetpulse.replay:replay",
     "dbt": "fleetpulse.dbt:app",
-    "rules": "fleetpulse.rules:app",
     "tickets": "fleetpulse.tickets:app",
     "score": "fleetpulse.score.command:score",
 }

@@ -1,4 +1,4 @@
-"""`fleetpulse dbt parse`: what Dagster knows dbt's models from, made beforehand."""
+"""`fleetpulse dbt parse`: checks and unites the rules, and makes what Dagster knows models from."""
 
 import os
 import subprocess
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import typer
 
+from fleetpulse import rules
 from fleetpulse.errors import CommandError
 from fleetpulse.paths import DBT_PROJECT
 
@@ -37,7 +38,10 @@ def dbt() -> None:
 
 @app.command()
 def parse() -> None:
-    """Parse the dbt project for Dagster; again whenever a model has changed."""
+    """Check the rules, unite them, and parse the dbt project for Dagster.
+
+    Again whenever a model has changed.
+    """
     prepare()
 
 
@@ -45,8 +49,10 @@ def prepare() -> None:
     """Parses the dbt project and puts its manifest in place, in one step for each file.
 
     Raises:
+        RulesError: A rule is not as it must be; dbt was not asked.
         ParseError: dbt could not parse it; the message is dbt's.
     """
+    rules.unite(DBT_PROJECT)
     TARGET.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=TARGET, prefix="parse-") as folder:
         where = ["--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT)]

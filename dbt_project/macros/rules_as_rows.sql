@@ -1,4 +1,9 @@
-{#- The meta of every rule model, as `select … union all`; a missing or unknown key is an error. -#}
+{#-
+The meta of every rule model, as `select … union all`.
+
+`fleetpulse dbt parse` has checked it by file, line and field. Who runs dbt by hand may not have asked:
+a missing or unknown key, and a rule that is in no union, are errors here too.
+-#}
 {% macro rules_as_rows() %}
     {%- if not execute -%}
         {{ return('') }}
@@ -7,9 +12,15 @@
         'version', 'severity', 'subject_kind', 'clear_for', 'quiet_interval_s', 'reach_s',
         'assignment_group', 'runbook', 'short_description',
     ] -%}
+    {%- set united = graph.nodes['model.' ~ project_name ~ '.int_verdicts_unioned'].depends_on.nodes -%}
     {%- set rows = [] -%}
     {%- for node in graph.nodes.values() | sort(attribute='unique_id')
         if node.resource_type == 'model' and node.name.startswith('rule_') -%}
+        {%- if node.unique_id not in united -%}
+            {{ exceptions.raise_compiler_error(
+                'int_verdicts_unioned lacks ' ~ node.name ~ ': run `fleetpulse dbt parse`'
+            ) }}
+        {%- endif -%}
         {%- set meta = node.config.meta -%}
         {%- for key in keys if key not in meta -%}
             {{ exceptions.raise_compiler_error(node.patch_path ~ ': meta of ' ~ node.name ~ ' lacks ' ~ key) }}
@@ -30,14 +41,19 @@
 
 {% macro _rule_row(rule_id, meta) %}
 select
-    '{{ rule_id }}'::text as rule_id,
-    '{{ meta.version }}'::text as rule_version,
+    {{ _literal(rule_id) }} as rule_id,
+    {{ _literal(meta.version) }} as rule_version,
     {{ meta.severity | int }} as severity,
-    '{{ meta.subject_kind }}'::text as subject_kind,
+    {{ _literal(meta.subject_kind) }} as subject_kind,
     {{ meta.clear_for.windows | int if 'windows' in meta.clear_for else 'null' }}::integer as clear_for_windows,
     {{ seconds(meta.clear_for.seconds) if 'seconds' in meta.clear_for else 'null' }}::bigint as clear_for_us,
     {{ seconds(meta.quiet_interval_s) }}::bigint as quiet_interval_us,
-    '{{ meta.assignment_group }}'::text as assignment_group,
-    '{{ meta.runbook }}'::text as runbook,
-    '{{ meta.short_description }}'::text as short_description
+    {{ _literal(meta.assignment_group) }} as assignment_group,
+    {{ _literal(meta.runbook) }} as runbook,
+    {{ _literal(meta.short_description) }} as short_description
 {% endmacro %}
+
+
+{% macro _literal(words) -%}
+    {{ dbt.string_literal(dbt.escape_single_quotes(words)) }}::text
+{%- endmacro %}

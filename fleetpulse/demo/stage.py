@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from fleetpulse import dbt, rules
+from fleetpulse import dbt
 from fleetpulse.demo.errors import DemoError
 from fleetpulse.demo.programs import FLEETPULSE, Program
 from fleetpulse.paths import PROJECT_ROOT, SANDBOX_HOME
@@ -67,7 +67,7 @@ class Stage:
         self.take_down(report)
         Sandbox(self.home).reset()
         with ThreadPoolExecutor(1) as pool:
-            parsed = pool.submit(_parse)
+            parsed = pool.submit(dbt.prepare)
             # Before the sandbox wishes for 3000: another demo, which starts now, would do likewise.
             Ports(self.home / "ports.json").settle(["dagster"], preferred={})
             environment = start(self.home, report)
@@ -122,8 +122,3 @@ class Stage:
             program.stop()
             report(program.name, "stopped")
         Sandbox(self.home).down(report)
-
-
-def _parse() -> None:
-    rules.sync(check=False)
-    dbt.prepare()

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from tests.fixtures.insights import comparison as rules_comparison
 from tests.fixtures.insights import server
 from tests.fixtures.insights.warehouse import DbtFailedError, Warehouse
 from tests.fixtures.windows import comparison
@@ -24,7 +25,25 @@ def windows(warehouse: Warehouse, n: int, seed: int, told: Callable[[int], None]
     return comparison.search(comparison.build(warehouse), n, seed, told)
 
 
-SUITES: dict[str, Suite] = {"windows": windows}
+def rules(warehouse: Warehouse, n: int, seed: int, told: Callable[[int], None]) -> int:
+    """Every rule, its verdicts and episodes, batch by batch."""
+    return rules_comparison.search(rules_comparison.build(warehouse), n, seed, told)
+
+
+def world(number: int, batches: int | None) -> Suite:
+    """Returns the suite of one world of the rules."""
+
+    def of_one(warehouse: Warehouse, n: int, seed: int, told: Callable[[int], None]) -> int:
+        tally = rules_comparison.Tally()
+        built = rules_comparison.build(warehouse)
+        rules_comparison.compare(built, seed, [number], tally, batches)
+        told(n)
+        return tally.worlds
+
+    return of_one
+
+
+SUITES: dict[str, Suite] = {"windows": windows, "rules": rules}
 """What is compared, by name. A suite makes N comparisons from a seed and returns how many it made;
 it raises DifferenceError with the smallest example."""
 
@@ -33,6 +52,12 @@ def main(
     n: Annotated[int, typer.Option("--n", min=1, help="Random logs for each suite.")] = 5000,
     seed: Annotated[
         int | None, typer.Option(help="The same logs for the same seed; by default a new one.")
+    ] = None,
+    only: Annotated[
+        int | None, typer.Option(min=0, help="Only the rules, and only this world of the seed.")
+    ] = None,
+    batches: Annotated[
+        int | None, typer.Option(min=1, help="With --only: into how many batches its log is cut.")
     ] = None,
 ) -> None:
     """Compare SQL with the oracle on random logs.
@@ -45,7 +70,9 @@ def main(
     with tempfile.TemporaryDirectory() as folder:
         typer.echo("starting a Postgres of its own")
         with server.warehouse(Path(folder)) as warehouse:
-            for name, suite in SUITES.items():
+            suites = SUITES if only is None else {"rules": world(only, batches)}
+            n = n if only is None else 1
+            for name, suite in suites.items():
                 try:
                     made += suite(warehouse, n, seed, _teller(name, n))
                 except DifferenceError as difference:

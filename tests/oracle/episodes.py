@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from tests.oracle.log import MINUTE, World
+from tests.oracle.log import MINUTE, Device, World
 from tests.oracle.rules import RULES, Verdict
 
 QUIET = 15 * MINUTE
@@ -82,28 +82,21 @@ def fold(verdicts: Iterable[Verdict], clear_windows: int) -> list[Episode]:
     return episodes
 
 
-def findings_of(world: World) -> set[tuple[str, str, int, float, float]]:
-    """All breaches, as (rule, subject, window end, observed, threshold)."""
-    return {
-        (rule_id, name, each.window_end_us, each.observed, each.threshold)
-        for rule_id, rule in RULES.items()
-        for name, subject in rule.subjects(world).items()
-        for each in rule.judge(world, subject)
-        if each.verdict == "breach"
-    }
-
-
 def episodes_of(world: World) -> dict[tuple[str, str], list[Episode]]:
     """All episodes, by (rule, subject)."""
     found = {}
     for rule_id, rule in RULES.items():
         for name, subject in rule.subjects(world).items():
-            managed = [
-                each
-                for each in rule.judge(world, subject)
-                if each.verdict != "breach"
-                or not world.planned("unmanage", subject, each.window_end_us)
-            ]
-            if episodes := fold(managed, rule.clear_windows):
+            verdicts = rule.judge(world, subject)
+            if episodes := fold(managed(world, subject, verdicts), rule.clear_windows):
                 found[rule_id, name] = episodes
     return found
+
+
+def managed(world: World, subject: Device | str, verdicts: Iterable[Verdict]) -> list[Verdict]:
+    """Returns the verdicts without breaches in work during which nobody looks."""
+    return [
+        each
+        for each in verdicts
+        if each.verdict != "breach" or not world.planned("unmanage", subject, each.window_end_us)
+    ]

@@ -69,6 +69,15 @@ class Device:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Limit:
+    """What a model's limit has been since an instant (inclusive); None: it has none any more."""
+
+    model: str
+    since_us: int
+    max_c: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Work:
     """Planned work, from its start (exclusive) to its end (inclusive); if it recurs, the first."""
 
@@ -89,7 +98,7 @@ class Work:
 
 @dataclass(frozen=True)
 class World:
-    """All that rules may look at."""
+    """All that rules may look at. `limits_c`: each model's first limit."""
 
     records: tuple[Record, ...]
     devices: tuple[Device, ...]
@@ -98,6 +107,15 @@ class World:
     watermark_us: int
     known_from_us: int
     zones: Mapping[str, str] = field(default_factory=dict)
+    later_limits: tuple[Limit, ...] = ()
+
+    def limit_c(self, model: str, us: int) -> float | None:
+        """Returns a model's limit at an instant."""
+        limit_c = self.limits_c.get(model)
+        for later in sorted(self.later_limits, key=lambda limit: limit.since_us):
+            if later.model == model and later.since_us <= us:
+                limit_c = later.max_c
+        return limit_c
 
     def events(self, topic: str) -> list[Record]:
         """The records that count as events: no tombstone, no second one with the same event_id.

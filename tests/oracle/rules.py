@@ -36,9 +36,6 @@ def error_burst(world: World, device: Device) -> list[Verdict]:
 
 def cabinet_over_temperature(world: World, device: Device) -> list[Verdict]:
     """Every sample of (e - 300 s, e] above the limit, three at least."""
-    limit = world.limits_c.get(device.model)
-    if limit is None:
-        return []
     windows: dict[int, list[float]] = {}
     for sample in world.events(TELEMETRY):
         celsius = sample.fields["cabinet_temp_c"]
@@ -47,7 +44,8 @@ def cabinet_over_temperature(world: World, device: Device) -> list[Verdict]:
             windows.setdefault(end, []).append(celsius)
     verdicts = []
     for end, celsius in sorted(windows.items()):
-        if end > world.watermark_us or end < device.commissioned_us:
+        limit = world.limit_c(device.model, end)
+        if limit is None or end > world.watermark_us:
             continue
         if len(celsius) >= 3 and all(each > limit for each in celsius):
             verdicts.append(Verdict(end, "breach", min(celsius), limit))

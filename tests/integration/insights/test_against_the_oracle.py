@@ -1,19 +1,24 @@
-"""Findings and episodes are those of the oracle, however the log was cut into batches."""
+"""Verdicts and episodes are those of the oracle, however the log was cut into batches."""
 
-from uuid import UUID
+from random import Random
 
 import pytest
 
-from tests.fixtures.insights.random_logs import Cut, random_cuts, random_redrives, random_world
+from tests.fixtures.insights.comparison import WHOLE, Row, Tally, compare, work_off
 from tests.fixtures.insights.warehouse import Warehouse
-from tests.oracle.episodes import episodes_of, findings_of
+from tests.fixtures.insights.worlds.cuts import random_cuts
+from tests.fixtures.insights.worlds.worlds import Worlds, random_worlds
+from tests.oracle.difference import DifferenceError
+from tests.oracle.episodes import episodes_of
 from tests.oracle.gates import told_of
-from tests.oracle.last_seen import last_seen_of
-from tests.oracle.log import World
+from tests.oracle.log import Device, World
+from tests.oracle.rules import RULES, Rule, Verdict
 
-DEVICES = 60
-HALF_WAY = ("run", "--selector", "insights_batch", "--exclude", "episode_versions", "transitions")
-WHOLE = ("run", "--selector", "insights_batch")
+WORLDS = 200
+SEED = 1
+BATCHES = 3
+LEAST = 15
+"""So many subjects of each rule must breach it, get over it, and do neither."""
 
 APPENDED = (
     "ci_staging.stg_kafka__telemetry",
@@ -31,43 +36,52 @@ CAUSES = {
     *((kind, cause) for kind in ("open", "reopen") for cause in ("breach", "released")),
 }
 
-Finding = tuple[str, str, int, float, float]
-Episode = tuple[str, str, int, int | None]
-Event = tuple[str, str, int, str]
+
+def test_late_events_redrives_and_failures_change_nothing_in_the_end(warehouse: Warehouse) -> None:
+    tally = Tally()
+
+    compare(warehouse, SEED, range(WORLDS), tally, BATCHES)
+
+    assert tally.worlds == WORLDS
+    for rule_id in RULES:
+        assert tally.breached[rule_id] >= LEAST, rule_id
+        assert tally.resolved[rule_id] >= LEAST, rule_id
+        assert tally.neither[rule_id] >= LEAST, rule_id
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_late_events_redrives_and_the_cut_change_nothing_in_the_end(
-    warehouse: Warehouse, seed: int
+def test_in_one_batch_the_same_worlds_end_the_same(warehouse: Warehouse) -> None:
+    compare(warehouse, SEED, range(40), Tally(), 1)
+
+
+def test_a_difference_names_the_world_the_rule_the_rows_and_how_to_see_it_again(
+    warehouse: Warehouse,
 ) -> None:
-    world = random_world(seed, DEVICES, late=True)
-    expected = findings_of(world), expected_episodes(world)
-    for batches in (1, 3):
-        cuts = random_cuts(seed, world, batches, late=True)
-        run(warehouse, world, cuts, fail_at=2)
-        assert (findings(warehouse), episodes(warehouse)) == expected
-        until_us = cuts[-2].watermark_us if batches > 1 else 0
-        assert last_seen(warehouse) == last_seen_of(world, until_us)
-        assert open_tickets(warehouse) == open_episodes(warehouse) != set()
-        assert withheld(warehouse) <= expected_withheld(world)
+    def never(world: World, device: Device) -> list[Verdict]:
+        return []
+
+    with pytest.raises(DifferenceError) as found:
+        compare(warehouse, SEED, range(3), Tally(), 1, {"reboot_loop": Rule(never, 1)})
+
+    lines = str(found.value).splitlines()
+    assert lines[0].endswith(f"of seed {SEED} differs: reboot_loop")
+    assert any(line.startswith("  only SQL has     ('reboot_loop', 'VM-") for line in lines)
+    assert lines[-1].startswith(f"again: make oracle SEED={SEED} ONLY=")
+    assert lines[-1].endswith("BATCHES=1")
 
 
-@pytest.mark.parametrize("seed", [4])
-def test_of_punctual_logs_every_transition_is_told_once_in_order(
-    warehouse: Warehouse, seed: int
-) -> None:
-    world = random_world(seed, DEVICES, late=False)
-    run(warehouse, world, random_cuts(seed, world, 4, late=False), fail_at=3)
-    assert findings(warehouse) == findings_of(world)
+def test_of_punctual_logs_every_transition_is_told_once_in_order(warehouse: Warehouse) -> None:
+    worlds = random_worlds(SEED, range(20), late=False)
+
+    run(warehouse, worlds, batches=3, late=False)
+
     told = transitions(warehouse)
-    assert told == expected_events(world)
+    assert told == expected_events(worlds)
     assert {kind for *_, kind in told} == KINDS
     assert causes(warehouse) <= CAUSES
 
 
 def test_a_batch_that_is_done_stays_as_it_is(warehouse: Warehouse) -> None:
-    world = random_world(6, DEVICES, late=True)
-    run(warehouse, world, random_cuts(6, world, 1, late=True), fail_at=None)
+    run(warehouse, random_worlds(SEED, range(5), late=True), batches=1, late=True)
     before = contents(warehouse)
     warehouse.dbt(*WHOLE)
     assert contents(warehouse) == before
@@ -75,43 +89,13 @@ def test_a_batch_that_is_done_stays_as_it_is(warehouse: Warehouse) -> None:
     assert contents(warehouse) == before
 
 
-def run(warehouse: Warehouse, world: World, cuts: list[Cut], *, fail_at: int | None) -> None:
-    """Lands the log and works the batches off; one of them stops half way and is run again."""
-    warehouse.empty()
-    warehouse.register(world.devices, world.limits_c, world.work, world.zones)
-    # Some were redriven, in another order than their offsets: before, with or after their batch.
-    warehouse.land(world.records, random_redrives(1, world) if cuts[-1].redrive else None)
-    for cut in cuts:
-        if warehouse.cut(cut.ends, cut.watermark_us, cut.redrive) == fail_at:
-            warehouse.dbt(*HALF_WAY)
-        warehouse.dbt(*WHOLE)
+def run(warehouse: Warehouse, worlds: Worlds, *, batches: int, late: bool) -> None:
+    """Works off a log; if in several batches, the second fails half way and is run again."""
+    cuts = random_cuts(Random(SEED), worlds, batches, late=late)
+    work_off(warehouse, worlds, cuts, (2, "episode_versions"))
 
 
-def findings(warehouse: Warehouse) -> set[Finding]:
-    return set(
-        warehouse.query(
-            "select rule_id, subject, (extract(epoch from window_end) * 1000000)::bigint,"
-            " observed, threshold from ci_insights.findings where is_current"
-        )
-    )
-
-
-def episodes(warehouse: Warehouse) -> set[Episode]:
-    return set(
-        warehouse.query(
-            "select rule_id, subject, (extract(epoch from opened_at) * 1000000)::bigint,"
-            " (extract(epoch from resolved_at) * 1000000)::bigint"
-            " from ci_insights.episodes where ended_by is null"
-        )
-    )
-
-
-def last_seen(warehouse: Warehouse) -> dict[tuple[str, str], int]:
-    rows = warehouse.query("select device_id, topic, us from ci_insights.last_seen")
-    return {(device_id, topic): us for device_id, topic, us in rows}
-
-
-def transitions(warehouse: Warehouse) -> list[Event]:
+def transitions(warehouse: Warehouse) -> list[Row]:
     return sorted(
         warehouse.query(
             "select rule_id, subject, (extract(epoch from at) * 1000000)::bigint, kind"
@@ -120,63 +104,20 @@ def transitions(warehouse: Warehouse) -> list[Event]:
     )
 
 
-def open_tickets(warehouse: Warehouse) -> set[tuple[UUID]]:
-    """Episodes of which the last that was told is not that they are over."""
-    return set(
-        warehouse.query(
-            "select episode_id from (select distinct on (episode_id) * from ci_insights.transitions"
-            " order by episode_id, transition_no desc) t where kind <> 'resolve'"
-        )
-    )
-
-
-def open_episodes(warehouse: Warehouse) -> set[tuple[UUID]]:
-    return set(warehouse.query("select episode_id from ci_insights.episodes where state = 'open'"))
-
-
-def causes(warehouse: Warehouse) -> set[tuple[str, str]]:
-    return set(warehouse.query("select kind, cause from ci_insights.transitions"))
-
-
-def withheld(warehouse: Warehouse) -> set[tuple[str, str, int]]:
-    """Open episodes of which the last that was told is that they have no ticket."""
-    return set(
-        warehouse.query(
-            "select rule_id, subject, (extract(epoch from opened_at) * 1000000)::bigint"
-            " from ci_insights.episodes join ("
-            "  select distinct on (episode_id) episode_id, kind from ci_insights.transitions"
-            "  order by episode_id, transition_no desc) as told using (episode_id)"
-            " where kind in ('hold', 'suppress')"
-        )
-    )
-
-
-def contents(warehouse: Warehouse) -> dict[str, list[tuple[str]]]:
-    """All rows of what a batch appends to."""
-    return {name: warehouse.query(f"select t::text from {name} t order by 1") for name in APPENDED}
-
-
-def expected_episodes(world: World) -> set[Episode]:
-    return {
-        (*key, episode.opened_us, episode.resolved_us)
-        for key, folded in episodes_of(world).items()
-        for episode in folded
-    }
-
-
-def expected_events(world: World) -> list[Event]:
+def expected_events(worlds: Worlds) -> list[Row]:
     return sorted(
         (*key, us, kind)
+        for world in worlds.each.values()
         for key, told in told_of(world, episodes_of(world)).items()
         for events in told
         for us, kind in events
     )
 
 
-def expected_withheld(world: World) -> set[tuple[str, str, int]]:
-    return {
-        (*key, events[0][0])
-        for key, told in told_of(world, episodes_of(world)).items()
-        for events in told
-        if events[-1][1] in ("hold", "suppress")
-    }
+def causes(warehouse: Warehouse) -> set[Row]:
+    return set(warehouse.query("select kind, cause from ci_insights.transitions"))
+
+
+def contents(warehouse: Warehouse) -> dict[str, list[tuple[str]]]:
+    """All rows of what a batch appends to."""
+    return {name: warehouse.query(f"select t::text from {name} t order by 1") for name in APPENDED}

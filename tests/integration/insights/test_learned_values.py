@@ -4,8 +4,8 @@ import random
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from tests.fixtures.insights.random_logs import Cut
 from tests.fixtures.insights.warehouse import TOPICS, Warehouse
+from tests.fixtures.insights.worlds.cuts import Cut
 from tests.oracle.log import DAY, HEARTBEAT, MINUTE, SECOND, TELEMETRY, Device, Record, Work, World
 from tests.oracle.rules import RULES
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.fixtures.insights.random_logs import LATENESS, START
 from tests.fixtures.insights.warehouse import Warehouse
+from tests.fixtures.insights.worlds.clock import LATENESS, START
 from tests.oracle.log import DAY, HEARTBEAT, MINUTE, SECOND, TELEMETRY, Device, Record
 
 DARK = [f"DARK-{number}" for number in range(1, 6)]
