@@ -38,7 +38,7 @@ def platform(warehouse: Warehouse) -> Iterator[Platform]:
     ) as connection:
         # The table as the tests' target has built it, where production has it; and gone again.
         connection.execute("create schema if not exists insights")
-        connection.execute("drop table if exists insights.last_seen")
+        connection.execute("drop table if exists insights.last_seen cascade")
         connection.execute("create table insights.last_seen as table ci_insights.last_seen")
         yield Platform(connection, datetime.now(UTC), LandingSettings())
         connection.rollback()
@@ -69,6 +69,6 @@ def test_a_device_that_was_never_seen_is_stale(platform: Platform) -> None:
 
 
 def test_before_there_is_a_table_nothing_is_well(platform: Platform) -> None:
-    platform.ods.execute("drop table insights.last_seen")
+    platform.ods.execute("drop table insights.last_seen cascade")
     assert not health.devices_are_heard(platform).healthy
     assert not health.devices_report(platform).healthy
