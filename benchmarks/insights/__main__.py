@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.insights.fleet import MODELS, Fleet
-from benchmarks.landing.measure import cpu_s
+from benchmarks.measure import cpu_s
 from sandbox.process import Daemon
 from tests.fixtures.insights import server
 from tests.fixtures.insights.warehouse import Warehouse

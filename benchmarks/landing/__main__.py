@@ -20,9 +20,9 @@ from rich.table import Table
 
 from benchmarks.landing import contenders
 from benchmarks.landing.connect import debezium
-from benchmarks.landing.measure import Usage
 from benchmarks.landing.telegraf import BuildError, build, telegraf
 from benchmarks.landing.world import World
+from benchmarks.measure import Usage
 
 RESULT = Path(__file__).resolve().parents[1] / "results" / "landing.json"
 BUSY = 1.0

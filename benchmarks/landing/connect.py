@@ -15,9 +15,9 @@ from pathlib import Path
 import requests
 from jgo.maven import MavenContext
 
-from benchmarks.landing.measure import Usage
 from benchmarks.landing.peer import TABLE, Peer
 from benchmarks.landing.world import TOPIC, World
+from benchmarks.measure import Usage
 from sandbox.jars import fetch, read_lock
 from sandbox.java import java
 from sandbox.ports import HOST, Ports

@@ -12,8 +12,8 @@ from threading import Timer
 
 from psycopg import sql
 
-from benchmarks.landing.measure import Memory, Usage, cpu_s
 from benchmarks.landing.world import TOPIC, World, timed
+from benchmarks.measure import Memory, Usage, cpu_s
 from fleetpulse.cli import ALLOCATOR
 from streaming.settings import OdsSettings
 from streaming.sinks.ods import table_of

@@ -3,8 +3,8 @@
 import time
 from collections.abc import Callable
 
-from benchmarks.landing.measure import Memory, Usage, cpu_s
 from benchmarks.landing.world import World
+from benchmarks.measure import Memory, Usage, cpu_s
 from streaming.settings import OdsSettings
 
 TABLE = "landed"

@@ -27,8 +27,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from benchmarks.landing.contenders import environment
-from benchmarks.landing.measure import Memory
 from benchmarks.landing.world import TOPIC, World, events_of
+from benchmarks.measure import Memory
 from sandbox.kafka import PARTITIONS
 from streaming import kafka
 from streaming.settings import OdsSettings

@@ -7,9 +7,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from benchmarks.landing.measure import Usage
 from benchmarks.landing.peer import Peer
 from benchmarks.landing.world import TOPIC, World
+from benchmarks.measure import Usage
 
 MODULE = Path(__file__).parent / "telegraf"
 PLUGINS = "inputs.kafka_consumer,parsers.value,outputs.postgresql"

@@ -69,3 +69,10 @@ nothing.
 {% macro owns_batches() %}
     {{ return(target.name in ('prod', 'ci')) }}
 {% endmacro %}
+
+
+{#- Whether nothing may be written: there is no batch, or it is done. -#}
+{% macro batch_is_over() %}
+    {%- set batch = current_batch() -%}
+    {{ return(batch.batch_id == 0 or (batch.state == 'done' and owns_batches())) }}
+{% endmacro %}

@@ -7,7 +7,7 @@ A batch that is done is never written again, and without a batch nothing is.
     {%- set batch = current_batch() -%}
     {%- set target_relation = arg_dict['target_relation'] -%}
     {%- set columns = get_quoted_csv(arg_dict['dest_columns'] | map(attribute='name')) -%}
-    {%- if batch.batch_id == 0 or (batch.state == 'done' and owns_batches()) %}
+    {%- if batch_is_over() %}
     select 'batch {{ batch.batch_id }} is done: nothing is written' as message
     {%- else %}
     delete from {{ target_relation }}

@@ -8,7 +8,7 @@ A batch that is done writes nothing.
     {%- set batch = current_batch() -%}
     {%- set columns = get_quoted_csv(arg_dict['dest_columns'] | map(attribute='name')) -%}
     {%- set order = config.get('meta')['newest_by'] -%}
-    {%- if batch.batch_id == 0 or (batch.state == 'done' and owns_batches()) %}
+    {%- if batch_is_over() %}
     select 'batch {{ batch.batch_id }} is done: nothing is written' as message
     {%- else %}
     insert into {{ arg_dict['target_relation'] }} as known ({{ columns }})

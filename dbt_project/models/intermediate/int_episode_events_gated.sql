@@ -23,16 +23,7 @@ site's newest sign or later, and so within two.
 with
 
 registry as (
-    select
-        device_id,
-        site_id,
-        valid_from,
-        valid_to,
-        decommissioned_at,
-        greatest(
-            {{ to_us('commissioned_at') }}, {{ to_us('min(valid_from) over (partition by device_id)') }}
-        ) as start_us
-    from {{ source('reference', 'devices') }}
+    {{ registered_devices() }}
 ),
 
 events as (
@@ -120,50 +111,20 @@ listened as (
         greatest(
             neighbour.start_us,
             (
-                select max(beat.beat_us) from {{ ref('stg_kafka__heartbeats') }} as beat
-                where
-                    beat.device_id = neighbour.device_id
-                    and beat.beat_us > children.from_us - {{ 2 * window_us }}
-                    and beat.beat_us <= children.from_us
-                    and beat.batch_id <= {{ batch.batch_id }}
-            ),
-            (
-                select max(sample.us) from {{ ref('stg_kafka__telemetry') }} as sample
-                where
-                    sample.device_id = neighbour.device_id
-                    and sample.us > children.from_us - {{ 2 * window_us }}
-                    and sample.us <= children.from_us
-                    and not sample.spooled
-                    and sample.batch_id <= {{ batch.batch_id }}
-            ),
-            (
-                select max(alert.us) from {{ ref('stg_kafka__alerts') }} as alert
-                where
-                    alert.device_id = neighbour.device_id
-                    and alert.us > children.from_us - {{ 2 * window_us }}
-                    and alert.us <= children.from_us
-                    and not alert.spooled
-                    and alert.batch_id <= {{ batch.batch_id }}
-            ),
-            (
-                select max(sign.us) from {{ ref('int_signs_at_arrival') }} as sign
-                where
-                    sign.device_id = neighbour.device_id
-                    and sign.us > children.from_us - {{ 2 * window_us }}
-                    and sign.us <= children.from_us
-                    and sign.batch_id <= {{ batch.batch_id }}
+                select max(signs.us)
+                from (
+                    {{ signs_of_life(
+                        'neighbour.device_id', 'children.from_us - ' ~ 2 * window_us, 'children.from_us'
+                    ) }}
+                ) as signs
             )
         ) as newest_us
     from children
     inner join registry as neighbour
         on
             children.site_id = neighbour.site_id
-            and {{ valid_at('neighbour', 'children.from_us') }}
+            and {{ in_operation('neighbour', 'children.from_us') }}
             and neighbour.start_us <= children.from_us - {{ heard_within_us }}
-            and (
-                neighbour.decommissioned_at is null
-                or neighbour.decommissioned_at > {{ to_timestamp('children.from_us') }}
-            )
 ),
 
 -- (e - window, e] is wholly after a sign at e - window, too: the start is not in it. Materialized, so that

@@ -185,12 +185,8 @@ silences as (
     inner join registry
         on
             waited.device_id = registry.device_id
-            and {{ valid_at('registry', 'waited.due_us') }}
+            and {{ in_operation('registry', 'waited.due_us') }}
             and registry.start_us < waited.due_us
-            and (
-                registry.decommissioned_at is null
-                or registry.decommissioned_at > {{ to_timestamp('waited.due_us') }}
-            )
     where
         (waited.next_us is null or waited.next_us > waited.due_us)
         and waited.due_us > devices.from_us

@@ -9,16 +9,7 @@ Heard from is any record, at its own time; what a spool or a wrong clock brings,
 with
 
 registry as (
-    select
-        device_id,
-        site_id,
-        valid_from,
-        valid_to,
-        decommissioned_at,
-        greatest(
-            {{ to_us('commissioned_at') }}, {{ to_us('min(valid_from) over (partition by device_id)') }}
-        ) as start_us
-    from {{ source('reference', 'devices') }}
+    {{ registered_devices() }}
 ),
 
 -- Of the time before the first record nothing is known, least of all silence.
@@ -61,12 +52,8 @@ expected as (
     inner join registry
         on
             windows.site_id = registry.site_id
-            and {{ valid_at('registry', 'windows.window_end_us') }}
+            and {{ in_operation('registry', 'windows.window_end_us') }}
             and registry.start_us <= windows.window_end_us - {{ size_us }}
-            and (
-                registry.decommissioned_at is null
-                or registry.decommissioned_at > {{ to_timestamp('windows.window_end_us') }}
-            )
 ),
 
 counted as (
@@ -74,42 +61,11 @@ counted as (
         expected.site_id,
         expected.window_end_us,
         count(*) as devices,
-        count(*) filter (where
-            exists (
-                select 1 from {{ ref('stg_kafka__heartbeats') }} as beat
-                where
-                    beat.device_id = expected.device_id
-                    and beat.beat_us > expected.window_end_us - {{ size_us }}
-                    and beat.beat_us <= expected.window_end_us
-                    and beat.batch_id <= {{ batch.batch_id }}
-            )
-            or exists (
-                select 1 from {{ ref('stg_kafka__telemetry') }} as sample
-                where
-                    sample.device_id = expected.device_id
-                    and sample.us > expected.window_end_us - {{ size_us }}
-                    and sample.us <= expected.window_end_us
-                    and not sample.spooled
-                    and sample.batch_id <= {{ batch.batch_id }}
-            )
-            or exists (
-                select 1 from {{ ref('stg_kafka__alerts') }} as alert
-                where
-                    alert.device_id = expected.device_id
-                    and alert.us > expected.window_end_us - {{ size_us }}
-                    and alert.us <= expected.window_end_us
-                    and not alert.spooled
-                    and alert.batch_id <= {{ batch.batch_id }}
-            )
-            or exists (
-                select 1 from {{ ref('int_signs_at_arrival') }} as sign
-                where
-                    sign.device_id = expected.device_id
-                    and sign.us > expected.window_end_us - {{ size_us }}
-                    and sign.us <= expected.window_end_us
-                    and sign.batch_id <= {{ batch.batch_id }}
-            )
-        ) as heard
+        count(*) filter (where exists (
+            {{ signs_of_life(
+                'expected.device_id', 'expected.window_end_us - ' ~ size_us, 'expected.window_end_us'
+            ) }}
+        )) as heard
     from expected
     group by expected.site_id, expected.window_end_us
 ),

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.landing.__main__ import median, ratios
-from benchmarks.landing.measure import Usage
 from benchmarks.landing.telegraf import BuildError, build
+from benchmarks.measure import Usage
 
 OURS = {
     "ours": Usage(seconds=10, client_cpu_s=9, server_cpu_s=6, client_memory_mb=200),
