@@ -28,7 +28,7 @@ def union_of(rule_ids: Iterable[str]) -> str:
     selects = "\nunion all\n".join(map(_select, rule_ids))
     return (
         "-- Made by `fleetpulse dbt parse` of models/rules: do not edit.\n"
-        "{{ config(materialized='ephemeral') }}\n\n" + selects + "\n"
+        "{{ config(materialized='view', tags=['batch']) }}\n\n" + selects + "\n"
     )
 
 

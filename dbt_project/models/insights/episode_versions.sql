@@ -16,7 +16,8 @@
 with
 
 touched as (
-    select * from {{ ref('int_keys_touched') }}
+    select rule_id, subject, component from {{ ref('int_keys_touched') }}
+    where batch_id = {{ batch.batch_id }}
 ),
 
 folded as (

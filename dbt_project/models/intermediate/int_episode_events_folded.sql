@@ -17,7 +17,8 @@ rules as (
 ),
 
 touched as (
-    select * from {{ ref('int_keys_touched') }}
+    select rule_id, subject, component from {{ ref('int_keys_touched') }}
+    where batch_id = {{ batch.batch_id }}
 ),
 
 verdicts as (

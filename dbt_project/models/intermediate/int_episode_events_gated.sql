@@ -22,10 +22,6 @@ site's newest sign or later, and so within two.
 
 with
 
-registry as (
-    {{ registered_devices() }}
-),
-
 events as (
     select
         *,
@@ -99,8 +95,18 @@ children as (
         and not {{ in_maintenance('mute', "'device'", 'stretches.subject', 'stretches.episode_opened_us') }}
 ),
 
--- Signs of life before two windows ago end a hold before it begins: they need not be known.
-listened as (
+neighbours as (
+    select registered.device_id from {{ source('reference', 'devices') }} as registered
+    where registered.site_id in (select children.site_id from children)
+),
+
+registry as (
+    {{ registered_devices('neighbours') }}
+),
+
+-- Signs of life before two windows ago end a hold before it begins: they need not be known. Materialized,
+-- so that they are asked for once, and not in each place where the newest one stands.
+listened as materialized (
     select
         children.rule_id,
         children.subject,

@@ -1,3 +1,3 @@
-{{ config(materialized='ephemeral') }}
+{{ config(materialized='view', tags=['batch']) }}
 
 {{ rules_as_rows() }}

@@ -8,10 +8,6 @@ Heard from is any record, at its own time; what a spool or a wrong clock brings,
 
 with
 
-registry as (
-    {{ registered_devices() }}
-),
-
 -- Of the time before the first record nothing is known, least of all silence.
 known as (
     select min(beat_us) as from_us from {{ ref('stg_kafka__heartbeats') }}
@@ -20,15 +16,15 @@ known as (
 
 sites as (
     select distinct
-        registry.site_id,
+        registered.site_id,
         greatest(
             coalesce(late.from_us, {{ batch.from_us }}),
             known.from_us + {{ size_us - 1 }}
         ) as from_us
-    from registry
+    from {{ source('reference', 'devices') }} as registered
     inner join known on known.from_us is not null
     left join {{ ref('int_batch_scope') }} as late
-        on late.subject_kind = 'site' and registry.site_id = late.subject
+        on late.subject_kind = 'site' and registered.site_id = late.subject
 ),
 
 windows as (
@@ -41,6 +37,16 @@ windows as (
         {{ batch.watermark_us }},
         {{ size_us }}
     ) as ends (window_end_us)
+),
+
+-- In most batches those of few sites.
+asked as (
+    select registered.device_id from {{ source('reference', 'devices') }} as registered
+    where registered.site_id in (select windows.site_id from windows)
+),
+
+registry as (
+    {{ registered_devices('asked') }}
 ),
 
 expected as (

@@ -1,6 +1,6 @@
 {{ config(
     indexes=[
-        {'columns': ['device_id', 'us']},
+        {'columns': ['device_id', 'us', 'epoch', 'partition', '"offset"']},
         {'columns': ['us']},
         {'columns': ['batch_id', 'us']},
         {'columns': ['partition', 'event_id'], 'unique': true},
