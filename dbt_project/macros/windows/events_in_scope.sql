@@ -13,6 +13,14 @@ Args:
     delay_us: How long after an event it is judged.
 -#}
 {% macro events_in_scope(relation, size_us, us='us', hop_us=1, delay_us=0) %}
+    {{ punctual_events(relation, size_us, us, hop_us, delay_us) }}
+    union all
+    {{ late_events(relation, size_us, us, hop_us, delay_us) }}
+{% endmacro %}
+
+
+{#- Those of the devices without late events. -#}
+{% macro punctual_events(relation, size_us, us='us', hop_us=1, delay_us=0) %}
     {%- set batch = current_batch() %}
     {%- set first_end_us = (batch.from_us // hop_us + 1) * hop_us %}
     {%- set last_end_us = batch.watermark_us // hop_us * hop_us %}
@@ -31,7 +39,12 @@ Args:
             select 1 from {{ ref('int_batch_scope') }} as late
             where late.subject_kind = 'device' and late.subject = events.device_id
         )
-    union all
+{% endmacro %}
+
+
+{#- Those of the devices with late events. -#}
+{% macro late_events(relation, size_us, us='us', hop_us=1, delay_us=0) %}
+    {%- set batch = current_batch() %}
     select
         events.*,
         late.from_us as scope_from_us
@@ -40,7 +53,7 @@ Args:
         on
             late.subject = events.device_id
             and events.{{ us }} > late.from_us - {{ size_us + delay_us }}
-            and events.{{ us }} <= {{ last_end_us - delay_us }}
+            and events.{{ us }} <= {{ batch.watermark_us // hop_us * hop_us - delay_us }}
             and events.batch_id <= {{ batch.batch_id }}
     where late.subject_kind = 'device'
 {% endmacro %}

@@ -28,14 +28,12 @@ late as (
 -- Of a device that nobody had registered by then, nothing is known that could be broken.
 evaluated as (
     select unioned.* from {{ ref('int_verdicts_unioned') }} as unioned
-    where
-        unioned.subject_kind <> 'device'
-        or exists (
-            select 1 from {{ source('reference', 'devices') }} as registered
-            where
-                registered.device_id = unioned.subject
-                and {{ valid_at('registered', 'unioned.window_end_us') }}
-        )
+    left join {{ source('reference', 'devices') }} as registered
+        on
+            unioned.subject_kind = 'device'
+            and unioned.subject = registered.device_id
+            and {{ valid_at('registered', 'unioned.window_end_us') }}
+    where unioned.subject_kind <> 'device' or registered.device_id is not null
 ),
 
 -- Not materialized: the indexes find the few rows that are asked for.
@@ -49,50 +47,49 @@ known as not materialized (
 {%- endif %}
 ),
 
--- Which clears matter follows from the rows before: a few of them, for each key that has a clear.
-clearing as (
-    select
+-- What is no breach matters only while one is not over. Whether one is follows from the rows before: the
+-- last few of each key.
+before_scope as (
+    select distinct
         evaluated.rule_id,
         evaluated.subject,
         evaluated.component,
-        coalesce(late.from_us, {{ batch.from_us }}) as from_us,
-        coalesce(rules.clear_for_windows, 1) as clears_kept
+        before.window_end_us,
+        before.verdict
     from evaluated
     inner join rules on evaluated.rule_id = rules.rule_id
     left join late on evaluated.subject_kind = late.subject_kind and evaluated.subject = late.subject
-    where evaluated.verdict = 'clear'
-    group by 1, 2, 3, 4, 5
-),
-
-before_scope as (
-    select
-        clearing.rule_id,
-        clearing.subject,
-        clearing.component,
-        before.window_end_us,
-        before.verdict
-    from clearing
     cross join lateral (
         select newest.window_end_us, newest.verdict
         from (
             select distinct on (known.window_end_us) known.window_end_us, known.verdict
             from known
             where
-                known.rule_id = clearing.rule_id
-                and known.subject = clearing.subject
-                and known.component = clearing.component
-                and known.window_end_us <= clearing.from_us
+                known.rule_id = evaluated.rule_id
+                and known.subject = evaluated.subject
+                and known.component = evaluated.component
+                and known.window_end_us <= coalesce(late.from_us, {{ batch.from_us }})
             order by known.window_end_us desc, known.revision desc
         ) as newest
         where newest.verdict <> 'gone'
         order by newest.window_end_us desc
-        limit clearing.clears_kept
+        limit coalesce(rules.clear_for_windows, 2)
     ) as before
+    where evaluated.verdict <> 'breach'
+),
+
+broken as (
+    select {{ key }} from before_scope
+    where verdict <> 'clear'
+    union
+    select {{ key }} from evaluated
+    where verdict = 'breach'
 ),
 
 in_order as (
     select
         *,
+        count(*) filter (where verdict = 'breach' or (not is_new and verdict = 'hold')) over by_key as breach_no,
         count(*) filter (where verdict <> 'clear') over by_key as run_no
     from (
         select
@@ -118,6 +115,7 @@ in_order as (
             evidence,
             true as is_new
         from evaluated
+        where ({{ key }}) in (select {{ key }} from broken)
     ) as rows_of_key
     window by_key as (partition by {{ key }} order by window_end_us)
 ),
@@ -127,17 +125,30 @@ numbered as (
         *,
         row_number() over (partition by {{ key }}, run_no order by window_end_us) - 1 as clear_no
     from in_order
+    where breach_no > 0
+),
+
+-- So many clears in a row end it. Of a time, that is not counted here.
+ending as (
+    select
+        numbered.*,
+        rules.rule_version,
+        coalesce(rules.clear_for_windows, 1) as clears_kept,
+        coalesce(bool_or(numbered.clear_no >= rules.clear_for_windows) over (
+            partition by numbered.rule_id, numbered.subject, numbered.component, numbered.breach_no
+            order by numbered.window_end_us rows between unbounded preceding and 1 preceding
+        ), false) as is_over
+    from numbered
+    inner join rules on numbered.rule_id = rules.rule_id
 ),
 
 kept as (
-    select numbered.*, rules.rule_version
-    from numbered
-    inner join rules using (rule_id)
+    select * from ending
     where
-        numbered.is_new
+        is_new
         and (
-            numbered.verdict <> 'clear'
-            or (numbered.run_no > 0 and numbered.clear_no <= coalesce(rules.clear_for_windows, 1))
+            verdict = 'breach'
+            or (not is_over and (verdict = 'hold' or clear_no <= clears_kept))
         )
 ),
 

@@ -56,6 +56,6 @@ left join lateral (
     {{ witnesses(
         'telemetry.raw', ref('stg_kafka__telemetry'), 'judged.device_id', 'judged.window_start_us',
         'judged.window_end_us',
-        "judged.verdict <> 'clear'", 'witness.cabinet_temp_c is not null'
+        "judged.verdict = 'breach'", 'witness.cabinet_temp_c is not null'
     ) }}
 ) as witnesses on true

@@ -46,6 +46,6 @@ left join lateral (
     {{ witnesses(
         'telemetry.raw', ref('stg_kafka__telemetry'), 'judged.device_id',
         'judged.window_end_us - ' ~ size_us, 'judged.window_end_us',
-        "judged.verdict <> 'clear'", 'witness.compressor_on'
+        "judged.verdict = 'breach'", 'witness.compressor_on'
     ) }}
 ) as witnesses on true

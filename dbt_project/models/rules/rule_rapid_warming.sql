@@ -59,7 +59,7 @@ from judged
 left join lateral (
     {{ witnesses(
         'telemetry.raw', ref('stg_kafka__telemetry'), 'judged.device_id', 'judged.tenth_us - 1', 'judged.us',
-        "judged.verdict <> 'clear'", 'witness.cabinet_temp_c is not null'
+        "judged.verdict = 'breach'", 'witness.cabinet_temp_c is not null'
     ) }}
 ) as witnesses on true
 where judged.verdict = 'breach' or judged.warming_c < {{ threshold('clear_below_c') }}

@@ -11,14 +11,41 @@ panes as (
     from ({{ hops_in_scope(ref('int_heartbeat_panes'), size_us, pane_us(), 'pane_end_us') }}) as heartbeats
 ),
 
+-- Of most devices one boot has spoken: then the first in order is the last, and nothing is to be counted.
+spanned as (
+    select
+        device_id,
+        window_end_us,
+        min(boots[1]) as first_boot,
+        max(boots[cardinality(boots)]) as last_boot
+    from panes
+    group by device_id, window_end_us
+),
+
 counted as (
     select
-        panes.device_id,
-        panes.window_end_us,
-        count(distinct of_pane.boot) as boots
-    from panes
-    cross join lateral unnest(panes.boots) as of_pane (boot)
-    group by panes.device_id, panes.window_end_us
+        device_id,
+        window_end_us,
+        case
+            when first_boot is null then 0
+            when first_boot = last_boot then 1
+            else (
+                select count(distinct of_pane.boot)
+                from (
+                    {%- for relation in [ref('int_telemetry_panes'), ref('int_heartbeat_panes')] %}
+                    {{ 'union all' if not loop.first }}
+                    select pane.boots from {{ relation }} as pane
+                    where
+                        pane.device_id = spanned.device_id
+                        and pane.pane_end_us > spanned.window_end_us - {{ size_us }}
+                        and pane.pane_end_us <= spanned.window_end_us
+                        and pane.batch_id <= {{ current_batch().batch_id }}
+                    {%- endfor %}
+                ) as panes_of_window
+                cross join lateral unnest(panes_of_window.boots) as of_pane (boot)
+            )
+        end as boots
+    from spanned
 ),
 
 judged as (
@@ -50,6 +77,6 @@ left join lateral (
     {{ witnesses(
         'heartbeat.raw', ref('stg_kafka__heartbeats'), 'judged.device_id',
         'judged.window_end_us - ' ~ size_us, 'judged.window_end_us',
-        "judged.verdict <> 'clear'", 'not witness.clock_fault'
+        "judged.verdict = 'breach'", 'not witness.clock_fault'
     ) }}
 ) as witnesses on true

@@ -49,6 +49,6 @@ left join lateral (
     {{ witnesses(
         'telemetry.raw', ref('stg_kafka__telemetry'), 'judged.device_id',
         'judged.window_end_us - ' ~ size_us, 'judged.window_end_us',
-        "judged.verdict <> 'clear'", 'witness.vends_failed_total is not null'
+        "judged.verdict = 'breach'", 'witness.vends_failed_total is not null'
     ) }}
 ) as witnesses on true
