@@ -242,7 +242,8 @@ left join lateral (
     select jsonb_agg(suppressed.dedupe_key order by suppressed.dedupe_key) as dedupe_keys
     from suppressed
     where
-        suppressed.kind = 'suppress'
+        decided.subject_kind = 'site'
+        and suppressed.kind = 'suppress'
         and suppressed.suppressed_by = decided.rule_id || '|' || decided.subject || '|' || decided.component
         and suppressed.from_us <= decided.at_us
         and (suppressed.to_us is null or suppressed.to_us > decided.at_us)

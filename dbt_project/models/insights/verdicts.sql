@@ -25,15 +25,8 @@ late as (
     select * from {{ ref('int_batch_scope') }}
 ),
 
--- Of a device that nobody had registered by then, nothing is known that could be broken.
 evaluated as (
-    select unioned.* from {{ ref('int_verdicts_unioned') }} as unioned
-    left join {{ source('reference', 'devices') }} as registered
-        on
-            unioned.subject_kind = 'device'
-            and unioned.subject = registered.device_id
-            and {{ valid_at('registered', 'unioned.window_end_us') }}
-    where unioned.subject_kind <> 'device' or registered.device_id is not null
+    select * from {{ ref('int_verdicts_unioned') }}
 ),
 
 -- Not materialized: the indexes find the few rows that are asked for.
@@ -86,6 +79,20 @@ broken as (
     where verdict = 'breach'
 ),
 
+-- Of a device that nobody had registered by then, nothing is known that could be broken.
+registered as (
+    select * from evaluated
+    where
+        ({{ key }}) in (select {{ key }} from broken)
+        and (
+            subject_kind <> 'device'
+            or exists (
+                select 1 from {{ source('reference', 'devices') }} as devices
+                where devices.device_id = evaluated.subject and {{ valid_at('devices', 'evaluated.window_end_us') }}
+            )
+        )
+),
+
 in_order as (
     select
         *,
@@ -114,8 +121,7 @@ in_order as (
             threshold,
             evidence,
             true as is_new
-        from evaluated
-        where ({{ key }}) in (select {{ key }} from broken)
+        from registered
     ) as rows_of_key
     window by_key as (partition by {{ key }} order by window_end_us)
 ),

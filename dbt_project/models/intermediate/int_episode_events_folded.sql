@@ -2,6 +2,7 @@
     materialized='incremental',
     incremental_strategy='batch',
     full_refresh=false,
+    post_hook="{{ analyze_if_grown() }}",
     tags=['batch'],
     meta={'only_current_batch': true},
 ) }}

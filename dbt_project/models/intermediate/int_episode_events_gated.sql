@@ -7,6 +7,7 @@ site's newest sign or later, and so within two.
     materialized='incremental',
     incremental_strategy='batch',
     full_refresh=false,
+    post_hook="{{ analyze_if_grown() }}",
     tags=['batch'],
     meta={'only_current_batch': true},
 ) }}
