@@ -11,15 +11,13 @@ A batch that is done writes nothing.
     {%- if batch_is_over() %}
     select 'batch {{ batch.batch_id }} is done: nothing is written' as message
     {%- else %}
-    delete from {{ target_relation }} as known
-    using {{ arg_dict['temp_relation'] }} as made
-    where
-        {%- for column in arg_dict['unique_key'] %}
-        {{ 'and ' if not loop.first }}known.{{ column }} = made.{{ column }}
-        {%- endfor %};
-
     insert into {{ target_relation }} ({{ columns }})
     select {{ columns }}
     from {{ arg_dict['temp_relation'] }}
+    on conflict ({{ arg_dict['unique_key'] | join(', ') }}) do update
+    set
+        {%- for column in arg_dict['dest_columns'] if column.name not in arg_dict['unique_key'] %}
+        {{ column.quoted }} = excluded.{{ column.quoted }}{{ ',' if not loop.last }}
+        {%- endfor %}
     {%- endif %}
 {% endmacro %}

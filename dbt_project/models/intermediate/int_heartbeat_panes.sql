@@ -3,7 +3,7 @@
     incremental_strategy='replace',
     unique_key=['device_id', 'pane_end_us'],
     full_refresh=false,
-    post_hook="{{ analyze_if_grown() }}",
+    post_hook=["{{ leave_room_for_updates() }}", "{{ analyze_if_grown() }}"],
     tags=['batch'],
     indexes=[
         {'columns': ['device_id', 'pane_end_us'], 'unique': true},
@@ -13,20 +13,44 @@
 
 with
 
+open_pane as (
+    {{ open_pane() }}
+),
+
 beats as (
-    select
-        *,
-        {{ window_end('us', pane_us()) }} as pane_end_us
-    from ({{ events_in_scope(ref('stg_kafka__heartbeats'), pane_us(), hop_us=pane_us()) }}) as in_scope
+    select * from ({{ events_of_panes(ref('stg_kafka__heartbeats')) }}) as of_panes
     where not clock_fault
+),
+
+added as (
+    select
+        device_id,
+        pane_end_us,
+        goes_on,
+        count(*) as beats,
+        array_agg(distinct boot_id) as boots
+    from beats
+    group by device_id, pane_end_us, goes_on
+),
+
+known as not materialized (
+{%- if is_incremental() %}
+    select * from {{ this }}
+{%- else %}
+    select * from added
+    where false
+{%- endif %}
 )
 
 select
-    device_id,
-    pane_end_us,
-    count(*) as beats,
-    array_agg(distinct boot_id) as boots,
+    added.device_id,
+    added.pane_end_us,
+    coalesce(known.beats, 0) + added.beats as beats,
+    {{ boots_of_both('known.boots', 'added.boots') }} as boots,
     {{ current_batch().batch_id }}::bigint as batch_id
-from beats
-where pane_end_us > scope_from_us and pane_end_us <= {{ current_batch().watermark_us }}
-group by device_id, pane_end_us
+from added
+left join known
+    on
+        added.goes_on
+        and added.device_id = known.device_id
+        and added.pane_end_us = known.pane_end_us

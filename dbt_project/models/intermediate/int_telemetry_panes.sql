@@ -3,7 +3,7 @@
     incremental_strategy='replace',
     unique_key=['device_id', 'pane_end_us'],
     full_refresh=false,
-    post_hook="{{ analyze_if_grown() }}",
+    post_hook=["{{ leave_room_for_updates() }}", "{{ analyze_if_grown() }}"],
     tags=['batch'],
     indexes=[
         {'columns': ['device_id', 'pane_end_us'], 'unique': true},
@@ -16,44 +16,52 @@
 
 with
 
+open_pane as (
+    {{ open_pane() }}
+),
+
 samples as (
-    select
-        *,
-        {{ window_end('us', pane_us()) }} as pane_end_us
-    from ({{ events_in_scope(ref('stg_kafka__telemetry'), pane_us(), hop_us=pane_us()) }}) as in_scope
-    where
-        {{ window_end('us', pane_us()) }} > scope_from_us
-        and {{ window_end('us', pane_us()) }} <= {{ batch.watermark_us }}
+    {{ events_of_panes(ref('stg_kafka__telemetry')) }}
 ),
 
 starts as (
     select
         device_id,
-        min(us) as us
+        min(us) as us,
+        min({{ window_end('us', pane_us()) }}) as pane_end_us,
+        bool_or(goes_on) as goes_on
     from samples
     group by device_id
 ),
 
--- Of the sample before the first, only what follows from it counts. Mostly the pane before has kept it.
+-- Of the sample before the first, only what follows from it counts. Mostly its pane has kept it: the one
+-- that goes on, or the one before.
 {%- if is_incremental() %}
 kept_border as (
     select
-        pane.device_id,
-        pane.pane_end_us as us,
+        starts.device_id,
+        pane.pane_end_us,
+        starts.us - 1 as us,
         pane.last_boot_id as boot_id,
         pane.last_compressor_on as compressor_on,
         pane.last_vends_ok_total as vends_ok_total,
         pane.last_vends_failed_total as vends_failed_total
     from starts
-    inner join {{ this }} as pane
-        on
-            starts.device_id = pane.device_id
-            and {{ window_end('starts.us', pane_us()) }} - {{ pane_us() }} = pane.pane_end_us
+    cross join lateral (
+        select kept.* from {{ this }} as kept
+        where
+            kept.device_id = starts.device_id
+            and kept.pane_end_us >= starts.pane_end_us - {{ pane_us() }}
+            and (kept.pane_end_us < starts.pane_end_us or (starts.goes_on and kept.pane_end_us = starts.pane_end_us))
+        order by kept.pane_end_us desc
+        limit 1
+    ) as pane
 ),
 {%- else %}
 kept_border as (
     select
         device_id,
+        pane_end_us,
         us,
         null as boot_id,
         null::boolean as compressor_on,
@@ -75,7 +83,7 @@ without_pane_before as materialized (
 ),
 
 border as (
-    select * from kept_border
+    select device_id, us, boot_id, compressor_on, vends_ok_total, vends_failed_total from kept_border
     union all
     select before.*
     from without_pane_before as starts
@@ -108,44 +116,79 @@ followed as (
     from (
         select
             device_id, us, epoch, "partition", "offset", boot_id, cabinet_temp_c, compressor_on,
-            vends_ok_total, vends_failed_total, pane_end_us
+            vends_ok_total, vends_failed_total, pane_end_us, goes_on
         from samples
         union all
         select
             device_id, us, null as epoch, null as "partition", null as "offset", boot_id, null as cabinet_temp_c,
-            compressor_on, vends_ok_total, vends_failed_total, null as pane_end_us
+            compressor_on, vends_ok_total, vends_failed_total, null as pane_end_us, null as goes_on
         from border
     ) as of_devices
     window in_order as (partition by device_id order by {{ log_order }})
-)
+),
 
 -- A counter counts since boot: in a new boot its value is what was added. What a missing value has
 -- added is not known, which is not 0.
+added as (
+    select
+        device_id,
+        pane_end_us,
+        goes_on,
+        count(*) as samples,
+        count(cabinet_temp_c) as temperatures,
+        min(cabinet_temp_c) as coldest_c,
+        max(cabinet_temp_c) as warmest_c,
+        count(compressor_on) as compressor_states,
+        count(*) filter (where compressor_on and not compressor_was_on) as compressor_starts,
+        sum(case
+            when boot_id = boot_before and vends_ok_total < vends_ok_before then 0
+            when boot_id = boot_before then vends_ok_total - vends_ok_before
+            when boot_before is not null then vends_ok_total
+        end)::bigint as vends_ok,
+        sum(case
+            when boot_id = boot_before and vends_failed_total < vends_failed_before then 0
+            when boot_id = boot_before then vends_failed_total - vends_failed_before
+            when boot_before is not null then vends_failed_total
+        end)::bigint as vends_failed,
+        array_agg(distinct boot_id) as boots,
+        max(boot_id) filter (where is_last) as last_boot_id,
+        bool_or(compressor_on) filter (where is_last) as last_compressor_on,
+        max(vends_ok_total) filter (where is_last) as last_vends_ok_total,
+        max(vends_failed_total) filter (where is_last) as last_vends_failed_total
+    from followed
+    where pane_end_us is not null
+    group by device_id, pane_end_us, goes_on
+),
+
+known as not materialized (
+{%- if is_incremental() %}
+    select * from {{ this }}
+{%- else %}
+    select * from added
+    where false
+{%- endif %}
+)
+
 select
-    device_id,
-    pane_end_us,
-    count(*) as samples,
-    count(cabinet_temp_c) as temperatures,
-    min(cabinet_temp_c) as coldest_c,
-    max(cabinet_temp_c) as warmest_c,
-    count(compressor_on) as compressor_states,
-    count(*) filter (where compressor_on and not compressor_was_on) as compressor_starts,
-    sum(case
-        when boot_id = boot_before and vends_ok_total < vends_ok_before then 0
-        when boot_id = boot_before then vends_ok_total - vends_ok_before
-        when boot_before is not null then vends_ok_total
-    end)::bigint as vends_ok,
-    sum(case
-        when boot_id = boot_before and vends_failed_total < vends_failed_before then 0
-        when boot_id = boot_before then vends_failed_total - vends_failed_before
-        when boot_before is not null then vends_failed_total
-    end)::bigint as vends_failed,
-    array_agg(distinct boot_id) as boots,
-    max(boot_id) filter (where is_last) as last_boot_id,
-    bool_or(compressor_on) filter (where is_last) as last_compressor_on,
-    max(vends_ok_total) filter (where is_last) as last_vends_ok_total,
-    max(vends_failed_total) filter (where is_last) as last_vends_failed_total,
+    added.device_id,
+    added.pane_end_us,
+    coalesce(known.samples, 0) + added.samples as samples,
+    coalesce(known.temperatures, 0) + added.temperatures as temperatures,
+    least(known.coldest_c, added.coldest_c) as coldest_c,
+    greatest(known.warmest_c, added.warmest_c) as warmest_c,
+    coalesce(known.compressor_states, 0) + added.compressor_states as compressor_states,
+    coalesce(known.compressor_starts, 0) + added.compressor_starts as compressor_starts,
+    coalesce(known.vends_ok + added.vends_ok, known.vends_ok, added.vends_ok) as vends_ok,
+    coalesce(known.vends_failed + added.vends_failed, known.vends_failed, added.vends_failed) as vends_failed,
+    {{ boots_of_both('known.boots', 'added.boots') }} as boots,
+    added.last_boot_id,
+    added.last_compressor_on,
+    added.last_vends_ok_total,
+    added.last_vends_failed_total,
     {{ batch.batch_id }}::bigint as batch_id
-from followed
-where pane_end_us is not null
-group by device_id, pane_end_us
+from added
+left join known
+    on
+        added.goes_on
+        and added.device_id = known.device_id
+        and added.pane_end_us = known.pane_end_us

@@ -1,6 +1,7 @@
 {{ config(
     indexes=[
         {'columns': ['device_id', 'beat_us', 'epoch', 'partition', '"offset"']},
+        {'columns': ['us']},
         {'columns': ['beat_us']},
         {'columns': ['batch_id', 'beat_us']},
         {'columns': ['partition', 'event_id'], 'unique': true},
