@@ -52,7 +52,7 @@ kept_border as (
         where
             kept.device_id = starts.device_id
             and kept.pane_end_us >= starts.pane_end_us - {{ pane_us() }}
-            and (kept.pane_end_us < starts.pane_end_us or (starts.goes_on and kept.pane_end_us = starts.pane_end_us))
+            and kept.pane_end_us <= starts.pane_end_us - case when starts.goes_on then 0 else {{ pane_us() }} end
         order by kept.pane_end_us desc
         limit 1
     ) as pane
