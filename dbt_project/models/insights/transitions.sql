@@ -178,14 +178,18 @@ numbered as (
     left join published using (episode_id)
 ),
 
-suppressed as (
-    select
-        concat_ws('|', {{ key }}) as dedupe_key,
-        kind,
-        suppressed_by,
-        at_us as from_us,
-        lead(at_us) over (partition by {{ key }}, episode_no order by at_us) as to_us
-    from events
+-- Materialized, so that its windows are not computed again for each row that is told.
+suppressed as materialized (
+    select * from (
+        select
+            concat_ws('|', {{ key }}) as dedupe_key,
+            kind,
+            suppressed_by,
+            at_us as from_us,
+            lead(at_us) over (partition by {{ key }}, episode_no order by at_us) as to_us
+        from events
+    ) as followed
+    where kind = 'suppress'
 ),
 
 decided as (
@@ -243,7 +247,6 @@ left join lateral (
     from suppressed
     where
         decided.subject_kind = 'site'
-        and suppressed.kind = 'suppress'
         and suppressed.suppressed_by = decided.rule_id || '|' || decided.subject || '|' || decided.component
         and suppressed.from_us <= decided.at_us
         and (suppressed.to_us is null or suppressed.to_us > decided.at_us)
