@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 from fleetpulse import settings
 from fleetpulse.errors import CommandError
 from fleetpulse.paths import ENV_FILE
+from orchestration.errors import OrchestrationError
 from sandbox.errors import SandboxError
 from streaming.errors import StreamingError
 from ticketing.errors import TicketingError
@@ -35,6 +36,7 @@ _COMMANDS = {
     "retention": "fleetpulse.retention:app",
     "replay": "fleetpulse.replay:replay",
     "dbt": "fleetpulse.dbt:app",
+    "insights": "fleetpulse.insights.command:app",
     "tickets": "fleetpulse.tickets:app",
     "score": "fleetpulse.score.command:score",
 }
@@ -97,7 +99,13 @@ def main() -> None:
     try:
         settings.refuse_unknown(os.environ)
         app(prog_name="fleetpulse")
-    except (CommandError, StreamingError, TicketingError, SandboxError) as error:
+    except (
+        CommandError,
+        OrchestrationError,
+        SandboxError,
+        StreamingError,
+        TicketingError,
+    ) as error:
         _fail(str(error))
     except psycopg.OperationalError as error:
         _fail(f"the ODS does not answer: {str(error).strip()}")

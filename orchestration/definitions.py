@@ -4,13 +4,20 @@ import dagster as dg
 
 from assets import insights, lake, landed, reference, tickets
 from fleetpulse import settings
+from orchestration.backfill import insights_backfill
 from orchestration.checks import CHECKS
 from orchestration.housekeeping import Retention
 from orchestration.jobs import ASSET_JOBS, housekeeping, retention
-from orchestration.resources import Dbt, Kafka, Lake, Landing, Ods, ServiceNow
+from orchestration.resources import Backfills, Dbt, Kafka, Lake, Landing, Ods, ServiceNow
 from orchestration.schedules import SCHEDULES
 from orchestration.sensors import SENSORS
 from streaming.settings import InsightsSettings, LandingSettings
+
+
+def _backfills() -> Backfills:
+    tree = settings.load()
+    ods, lake_settings = settings.require(tree.ods, "ods"), settings.require(tree.lake, "lake")
+    return Backfills(ods, lake_settings)
 
 
 def _dbt() -> Dbt:
@@ -55,6 +62,7 @@ def _servicenow() -> ServiceNow:
 
 
 _RESOURCES = {
+    "backfills": _backfills,
     "dbt": _dbt,
     "insights_settings": _insights_settings,
     "kafka": _kafka,
@@ -77,7 +85,7 @@ defs = dg.Definitions(
         tickets.tickets,
     ],
     asset_checks=CHECKS,
-    jobs=[*ASSET_JOBS, housekeeping, retention],
+    jobs=[*ASSET_JOBS, housekeeping, insights_backfill, retention],
     schedules=SCHEDULES,
     sensors=SENSORS,
     resources={

@@ -92,6 +92,9 @@ _BATCH = (
 )
 
 
+_CUT_LOCK = "select pg_advisory_xact_lock(hashtext('fleetpulse.batches.cut'))"
+
+
 def unfinished(connection: psycopg.Connection) -> Batch | None:
     """Returns the batch that is not done, or None."""
     with connection.cursor(row_factory=class_row(Batch)) as cursor:
@@ -159,7 +162,7 @@ def cut(
     if watermark is None:
         return None
     with connection.transaction():
-        connection.execute("select pg_advisory_xact_lock(hashtext('fleetpulse.batches.cut'))")
+        connection.execute(_CUT_LOCK)
         last = newest(connection)
         if last is not None and last.state != "done":
             return None
@@ -177,6 +180,34 @@ def cut(
         if last is not None:
             watermark = max(watermark, last.watermark)
         return _insert(connection, last, pending, watermark)
+
+
+def cut_for_backfill(
+    connection: psycopg.Connection, backfill_id: int, *, tickets: bool
+) -> Batch | None:
+    """Cuts the batch that merges a backfill: no record is in it, and no window closes.
+
+    Args:
+        connection: The ODS, as the role of the orchestrator.
+        backfill_id: Whose revisions become verdicts.
+        tickets: Whether ticketing learns of the transitions that follow.
+
+    Returns:
+        The new batch, or None where one is unfinished.
+    """
+    with connection.transaction():
+        connection.execute(_CUT_LOCK)
+        with connection.cursor(row_factory=class_row(Batch)) as cursor:
+            return cursor.execute(
+                "insert into control.batches (batch_id, from_offsets, to_offsets, from_watermark,"
+                " watermark, records, from_redrive, to_redrive, backfill_id, tickets)"
+                " select batch_id + 1, to_offsets, to_offsets, watermark, watermark, 0, to_redrive,"
+                "  to_redrive, %s, %s"
+                " from (select * from control.batches order by batch_id desc limit 1) as last"
+                " where state = 'done'"
+                " returning batch_id, watermark, records, state, attempt, cut_at, attempted_at",
+                [backfill_id, tickets],
+            ).fetchone()
 
 
 def _pending(connection: psycopg.Connection, last: Batch | None) -> _Pending:

@@ -8,6 +8,7 @@ StreamingError
 ├── QuarantineError      a quarantined record cannot be treated so: the message says why
 ├── ReferenceFileError   reference files are wrong: correct the lines that it names
 ├── WatermarkError       the watermark cannot be treated so: the message says why
+├── BackfillError        the past cannot be judged again as asked: the message says why
 └── OutageError          a system is not there or not well: pause, wait, resume
 
 A record that breaks its contract is no error: it is `decoding.Rejected`, and goes to quarantine.
@@ -44,6 +45,10 @@ class ReferenceFileError(StreamingError):
 
 class WatermarkError(StreamingError):
     """The watermark is not in a state that allows what was asked."""
+
+
+class BackfillError(StreamingError):
+    """The past cannot be judged again as it was asked for."""
 
 
 class QuarantineError(StreamingError):

@@ -159,8 +159,8 @@ def into_table(
             connection.execute(_QUARANTINE_DDL.format(names[QUARANTINE]))
             for rows in LakeReader(store).tables(topic, since, until):
                 for packed in _packed(topic, rows):
-                    _copy(connection, names[LANDING], LANDING, packed.events[topic])
-                    _copy(connection, names[QUARANTINE], QUARANTINE, packed.rejected)
+                    put(connection, names[LANDING], LANDING, packed.events[topic])
+                    put(connection, names[QUARANTINE], QUARANTINE, packed.rejected)
                 yield len(rows)
     except psycopg.errors.UniqueViolation as error:
         raise SettingError(
@@ -191,12 +191,13 @@ def _identifier(table: str) -> sql.Identifier:
     return sql.Identifier(*table.split("."))
 
 
-def _copy(
+def put(
     connection: psycopg.Connection,
     table: sql.Identifier,
     columns: tuple[str, ...],
     rows: list[bytes],
 ) -> None:
+    """Copies rows, as `sinks.ods_rows` packs them, into a table."""
     if not rows:
         return
     names = sql.SQL(", ").join(map(sql.Identifier, columns))

@@ -31,6 +31,11 @@ where not exists (
     select from ticketing.intents as i
     where i.episode_id = t.episode_id and i.transition_no = t.transition_no
 )
+-- A backfill mostly corrects what is long over: nobody is sent for it.
+and not exists (
+    select from control.batches as b
+    where b.batch_id = t.batch_id and not b.tickets
+)
 order by
     t.batch_id,
     -- Within a batch by episode: a correction's time may be later than what follows it.

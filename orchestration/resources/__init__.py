@@ -4,6 +4,7 @@ Plain classes around sections of the one settings tree; `orchestration.definitio
 when a run or a tick asks, so that importing reads no environment.
 """
 
+from orchestration.resources.backfills import Backfills, Differences, Wanted
 from orchestration.resources.dbt import MANIFEST, PARSED, PROJECT, Dbt, read_manifest
 from orchestration.resources.kafka import Kafka
 from orchestration.resources.lake import Lake
@@ -15,11 +16,14 @@ __all__ = [
     "MANIFEST",
     "PARSED",
     "PROJECT",
+    "Backfills",
     "Dbt",
+    "Differences",
     "Kafka",
     "Lake",
     "Landing",
     "Ods",
     "ServiceNow",
+    "Wanted",
     "read_manifest",
 ]

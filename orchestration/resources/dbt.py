@@ -62,6 +62,49 @@ def where_arguments(target: str, folder: Path) -> list[str]:
     ]
 
 
+def invoke(
+    arguments: Sequence[str], schema: str | None = None
+) -> tuple[str | None, list[dict[str, Any]]]:
+    """Runs dbt in this process; returns what went wrong, or None, and its messages.
+
+    Args:
+        arguments: dbt's.
+        schema: Where all models are built, and landing and batches are read, instead of where
+            they are in production.
+    """
+    # Only who runs dbt pays for importing it: 1.5 s.
+    from dbt.cli.main import dbtRunner
+    from dbt.contracts.graph.manifest import Manifest as ParsedManifest
+    from dbt.parser.manifest import extended_mashumuro_decoder
+    from dbt_common.events.functions import msg_to_dict
+
+    messages: list[dict[str, Any]] = []
+    parsed = ParsedManifest.from_msgpack(PARSED.read_bytes(), decoder=extended_mashumuro_decoder)
+    if schema is not None:
+        _move(parsed, schema)
+    # The `graph` of macros is not stored.
+    parsed.build_flat_graph()  # type: ignore[no-untyped-call]
+    runner = dbtRunner(parsed, callbacks=[lambda event: messages.append(msg_to_dict(event))])
+    result = runner.invoke([*arguments])
+    if result.success:
+        return None, messages
+    if result.exception is not None and not isinstance(result.exception, Exception):
+        raise result.exception  # the run was ended from outside
+    errors = [m["info"]["msg"] for m in messages if m["info"]["level"] == "error"]
+    return "\n".join(errors) or str(result.exception), messages
+
+
+def _move(parsed: Any, schema: str) -> None:
+    """Moves a parsed project to another schema; reference data and tickets stay where they are."""
+    moved = [each for each in parsed.nodes.values() if each.resource_type == "model"]
+    moved += [
+        each for each in parsed.sources.values() if each.source_name in ("landing", "control")
+    ]
+    for each in moved:
+        each.schema = schema
+        each.relation_name = None  # it is told by the schema, when it is asked for
+
+
 class Dbt:
     """Runs models and tests of the project's dbt assets."""
 
@@ -130,27 +173,7 @@ class _Invocation:
         shutil.rmtree(self._folder)
 
     def _invoke(self, arguments: Sequence[str]) -> tuple[str | None, list[dict[str, Any]]]:
-        """Runs dbt; returns what went wrong, and its messages."""
-        # Only who runs dbt pays for importing it: 1.5 s.
-        from dbt.cli.main import dbtRunner
-        from dbt.contracts.graph.manifest import Manifest as ParsedManifest
-        from dbt.parser.manifest import extended_mashumuro_decoder
-        from dbt_common.events.functions import msg_to_dict
-
-        messages: list[dict[str, Any]] = []
-        parsed = ParsedManifest.from_msgpack(
-            PARSED.read_bytes(), decoder=extended_mashumuro_decoder
-        )
-        # The `graph` of macros is not stored.
-        parsed.build_flat_graph()  # type: ignore[no-untyped-call]
-        runner = dbtRunner(parsed, callbacks=[lambda event: messages.append(msg_to_dict(event))])
-        result = runner.invoke([*arguments, *where_arguments(self._target, self._folder)])
-        if result.success:
-            return None, messages
-        if result.exception is not None and not isinstance(result.exception, Exception):
-            raise result.exception  # the run was ended from outside
-        errors = [m["info"]["msg"] for m in messages if m["info"]["level"] == "error"]
-        return "\n".join(errors) or str(result.exception), messages
+        return invoke([*arguments, *where_arguments(self._target, self._folder)])
 
     def _converted(self, messages: Sequence[dict[str, Any]]) -> Events:
         for message in messages:

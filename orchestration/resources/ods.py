@@ -9,7 +9,7 @@ import psycopg
 from orchestration.errors import BatchBusyError
 from streaming.settings import OdsSettings
 
-Role = Literal["orchestrator", "ticketing"]
+Role = Literal["orchestrator", "ticketing", "dbt"]
 
 _BATCH_LOCK = "fleetpulse.insights_batch"
 

@@ -2,13 +2,14 @@
 The batch that this invocation works on: the oldest unfinished one, or the one of the var `batch_id`.
 
 Returns a mapping: batch_id, state, from_us (exclusive), watermark_us (inclusive), from_offsets,
-to_offsets, from_redrive (exclusive) and to_redrive (inclusive). Where there is none, batch_id is 0 and every range is empty, so that models run and add
-nothing.
+to_offsets, from_redrive (exclusive), to_redrive (inclusive) and backfill_id (none, or the backfill that
+it merges; then its ranges are empty). Where there is none, batch_id is 0 and every range is empty, so
+that models run and add nothing.
 -#}
 {% macro current_batch() %}
     {%- set nothing = {
         'batch_id': 0, 'state': none, 'from_us': earliest_us(), 'watermark_us': earliest_us(),
-        'from_offsets': [], 'to_offsets': [], 'from_redrive': 0, 'to_redrive': 0,
+        'from_offsets': [], 'to_offsets': [], 'from_redrive': 0, 'to_redrive': 0, 'backfill_id': none,
     } -%}
     {%- if not execute -%}
         {{ return(nothing) }}
@@ -34,6 +35,7 @@ nothing.
                 'to_offsets': fromjson(rows[0][5]),
                 'from_redrive': rows[0][6] | int,
                 'to_redrive': rows[0][7] | int,
+                'backfill_id': rows[0][8],
             }) -%}
         {%- endif -%}
     {%- endif -%}
@@ -50,7 +52,8 @@ nothing.
         from_offsets::text,
         to_offsets::text,
         from_redrive::text,
-        to_redrive::text
+        to_redrive::text,
+        backfill_id::text
     from {{ source('control', 'batches') }}
     {% if var('batch_id') is not none %}
     where batch_id = {{ var('batch_id') | int }}

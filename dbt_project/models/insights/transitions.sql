@@ -216,7 +216,7 @@ select
     decided.episode_id,
     decided.transition_no::integer as transition_no,
     decided.kind,
-    decided.cause,
+    {{ "'backfill'" if batch.backfill_id else 'decided.cause' }} as cause,
     decided.rule_id || '|' || decided.subject || '|' || decided.component as dedupe_key,
     decided.rule_id,
     decided.rule_version,

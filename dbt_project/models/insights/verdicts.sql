@@ -215,4 +215,4 @@ select
     threshold,
     evidence,
     {{ batch.batch_id }}::bigint as batch_id
-from compared
+from {{ revisions_of_backfill() if batch.backfill_id else 'compared' }}

@@ -4,7 +4,7 @@
     unique_key=['device_id', 'valid_from_us'],
     full_refresh=false,
     post_hook="{{ analyze_if_grown() }}",
-    tags=['batch'],
+    tags=['batch', 'as_it_stood'],
     indexes=[{'columns': ['device_id', 'valid_from_us'], 'unique': true}],
 ) }}
 

@@ -3,7 +3,7 @@
     incremental_strategy='batch',
     full_refresh=false,
     post_hook="{{ analyze_if_grown() }}",
-    tags=['batch'],
+    tags=['batch', 'as_it_stood'],
     indexes=[
         {'columns': ['device_id', 'us']},
         {'columns': ['batch_id']},
