@@ -3,6 +3,7 @@
 from collections import Counter
 
 import dagster as dg
+from pydantic import Field
 
 from orchestration.partitions import DAYS
 from orchestration.resources import Backfills, Differences, Wanted
@@ -11,7 +12,7 @@ from orchestration.resources import Backfills, Differences, Wanted
 class BackfillConfig(dg.Config):
     """What else is asked for; by itself a run only tells what would differ."""
 
-    rules: list[str] = []
+    rules: list[str] = Field(default=[], description="Only by these; none means all.")
     apply: bool = False
     tickets: bool = False
 

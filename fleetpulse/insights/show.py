@@ -49,13 +49,13 @@ def summary(found: Differences, *, apply: bool) -> Iterator[Table | str]:
         yield from _more(len(found.episodes), "episodes")
     if found.unsettled:
         yield (
-            f"{found.unsettled} episodes stay open: no clear came within a day after the range, or it "
-            "is not judged yet"
+            f"{found.unsettled} episodes stay open: no clear came within a day after the range, "
+            "or it is not judged yet"
         )
     if found.left_out:
         yield (
-            f"{found.left_out} verdicts were left out: late events have come for them since, or another "
-            "backfill was merged. Call this again"
+            f"{found.left_out} verdicts were left out: late events have come for them since, or "
+            "another backfill was merged. Call this again"
         )
     if found.batch_id is not None:
         yield f"merged by batch {found.batch_id}"

@@ -151,13 +151,16 @@ class _Build:
         read_from = wanted.since - reach(metas.values())
         as_it_stood = _tagged(manifest, "as_it_stood")
         left_out = [f"rule_{each}" for each in _rules(manifest) if each not in metas]
-        schema.prepare(work, name, found, read_from, wanted.since, clears, as_it_stood, left_out)
+        last = min(wanted.until + LONGEST_WAIT, found.watermark)
+        schema.prepare(
+            work, name, found, read_from, wanted.since, last, clears, as_it_stood, left_out
+        )
         excluded = ["--exclude", *as_it_stood, *left_out]
         if read_from < wanted.since:
             self._judge(read_from, wanted.since, [*_JUDGED, *excluded, "verdicts"])
         self._judge(wanted.since, wanted.until, [*_JUDGED, *excluded])
         differences.compare(work, name, found, wanted.since, wanted.until, clears)
-        unsettled = self._settle(wanted.until, clears, [*_JUDGED, *excluded])
+        unsettled = self._settle(wanted.until, last, clears, [*_JUDGED, *excluded])
         self._tell("folding the episodes that would follow")
         self._batch += 1
         differences.prepare_episodes(work, name, found, self._batch)
@@ -188,10 +191,11 @@ class _Build:
                 if cut is not None:
                     return replace(result, batch_id=cut.batch_id)
 
-    def _settle(self, until: datetime, clears: Mapping[str, int], models: Sequence[str]) -> int:
+    def _settle(
+        self, until: datetime, last: datetime, clears: Mapping[str, int], models: Sequence[str]
+    ) -> int:
         """Looks beyond the range for clears; returns how many keys still lack one."""
         work, name, found = self._work, self._schema, self._base
-        last = min(until + LONGEST_WAIT, found.watermark)
         left = differences.unsettled(work, name, found, until, clears)
         while left and until < last:
             self._tell(f"{left} would stay open at {until:%Y-%m-%d %H:%M}: looking for their end")

@@ -1,7 +1,7 @@
 """Spans of event time that are judged one after another, each with what the lake has of it.
 
-The lake is ordered by arrival. Which record is an event, and of which time, has been settled when it
-was staged; what it says is read again.
+The lake is ordered by arrival. Which record is an event, and of which time, has been settled when
+it was staged; what it says is read again.
 """
 
 from collections.abc import Iterator, Mapping
@@ -69,13 +69,9 @@ def _counts(
 ) -> Mapping[int, int]:
     """Returns how many events there are by the number of the hour."""
     counts: dict[int, int] = {}
+    span = {"since": us_of(since), "until": us_of(until), "base": base.batch_id}
     for topic in STAGED:
-        query = sql.SQL(
-            "select ({us} - %s - 1) / 3600000000, count(*) from {staged}"
-            " where {us} > %s and {us} <= %s and batch_id <= %s group by 1"
-        ).format(**_staged(topic))
-        begin, end = us_of(since), us_of(until)
-        for hour, count in connection.execute(query, [begin, begin, end, base.batch_id]):
+        for hour, count in connection.execute(_COUNTS.format(**_staged(topic)), span):
             counts[hour] = counts.get(hour, 0) + count
     return counts
 
@@ -152,7 +148,7 @@ def finish(connection: psycopg.Connection, schema: str, chunk: Chunk, batch_id: 
         FatalError: Not every event was staged: the lake has not got it.
     """
     staged = 0
-    for table, _ in STAGED.values():
+    for table in STAGED.values():
         query = sql.SQL("select count(*) from {} where batch_id = %s")
         row = connection.execute(query.format(sql.Identifier(schema, table)), [batch_id]).fetchone()
         staged += row[0] if row else 0
@@ -169,9 +165,14 @@ def finish(connection: psycopg.Connection, schema: str, chunk: Chunk, batch_id: 
     )
 
 
-def _staged(topic: str) -> dict[str, sql.Identifier]:
-    staged, us = STAGED[topic]
-    return {"staged": sql.Identifier("staging", staged), "us": sql.Identifier(us)}
+def _staged(topic: str) -> dict[str, sql.Composable]:
+    """Returns where a topic's events are staged, when they were, and which are of a span."""
+    beats = topic == "heartbeat.raw"
+    return {
+        "staged": sql.Identifier("staging", STAGED[topic]),
+        "us": sql.SQL("least(us, beat_us)" if beats else "us"),
+        "of_span": _BEATS_OF_SPAN if beats else _EVENTS_OF_SPAN,
+    }
 
 
 def _runs(connection: psycopg.Connection, topic: str, span: Mapping[str, int]) -> list[_Run]:
@@ -194,10 +195,21 @@ def _with(each: Slice, payloads: Mapping[int, bytes]) -> Slice:
     return each
 
 
+_EVENTS_OF_SPAN = sql.SQL("us > %(since)s and us <= %(until)s and batch_id <= %(base)s")
+# The earlier of two times is in the span: for the sake of the indexes, one of them is.
+_BEATS_OF_SPAN = sql.SQL(
+    "(us > %(since)s and us <= %(until)s or beat_us > %(since)s and beat_us <= %(until)s)"
+    " and us > %(since)s and beat_us > %(since)s and batch_id <= %(base)s"
+)
+_COUNTS = sql.SQL("""
+select ({us} - %(since)s - 1) / 3600000000, count(*) from {staged}
+where {of_span}
+group by 1
+""")
 _RUNS = sql.SQL("""
 select epoch, "partition", min("offset"), max("offset") + 1, count(*)
 from {staged}
-where {us} > %(since)s and {us} <= %(until)s and batch_id <= %(base)s
+where {of_span}
 group by epoch, "partition", "offset" / {near}
 order by epoch, "partition", min("offset")
 """)
@@ -210,16 +222,14 @@ where not exists (
         and staged."partition" = r."partition"
         and staged."offset" = r."offset"
         and staged.event_id is not null
-        and staged.{us} > %(since)s
-        and staged.{us} <= %(until)s
-        and staged.batch_id <= %(base)s
+        and {of_span}
 )
 """)
 # Quarantine is kept for ever. A beat stays one though it was redriven since.
 _CLOCK_FAULTS = sql.SQL("""
 insert into {} (
-    topic, epoch, "partition", "offset", kafka_ts, kafka_ms, kafka_ts_type, reason, detail, device_id,
-    arrival_ts, quarantined_at, state
+    topic, epoch, "partition", "offset", kafka_ts, kafka_ms, kafka_ts_type, reason, detail,
+    device_id, arrival_ts, quarantined_at, state
 )
 select
     q.topic, q.epoch, q."partition", q."offset", q.kafka_ts, q.kafka_ms, q.kafka_ts_type, q.reason,

@@ -287,9 +287,11 @@ runs as (
 states as (
     select
         revised, rule_id, subject, component, run_us,
-        count(*) filter (where verdict = 'clear' and window_end_us > run_us) < rule.clears as is_open
+        count(*) filter (where verdict = 'clear' and window_end_us > run_us) < rule.clears
+            as is_open
     from runs
-    inner join unnest(%(rules)s::text[], %(clears)s::integer[]) as rule (rule_id, clears) using (rule_id)
+    inner join unnest(%(rules)s::text[], %(clears)s::integer[]) as rule (rule_id, clears)
+        using (rule_id)
     where run_us is not null
     group by revised, rule_id, subject, component, run_us, rule.clears
 ),
@@ -316,8 +318,9 @@ select count(*) from found
 _CLEARS = sql.SQL("""
 insert into {revisions}
 select
-    j.rule_id, j.subject, j.component, j.window_end_us, j.rule_version, j.subject_kind, j.window_start_us,
-    coalesce(known.revision, 0) + 1, j.verdict, j.observed, j.threshold, j.evidence, 'gone', null, null
+    j.rule_id, j.subject, j.component, j.window_end_us, j.rule_version, j.subject_kind,
+    j.window_start_us, coalesce(known.revision, 0) + 1, j.verdict, j.observed, j.threshold,
+    j.evidence, 'gone', null, null
 from {unsettled}
 inner join {judged} as j using (rule_id, subject, component)
 left join lateral (
@@ -336,7 +339,9 @@ where
 _FINDINGS = sql.SQL("""
 select
     case
-        when was_verdict <> 'breach' then 'added' when verdict <> 'breach' then 'gone' else 'changed'
+        when was_verdict <> 'breach' then 'added'
+        when verdict <> 'breach' then 'gone'
+        else 'changed'
     end as change,
     rule_id, rule_version, subject, component,
     to_timestamp(0) + window_end_us * interval '1 microsecond' as window_end,

@@ -18,11 +18,11 @@ SAMPLES = 20
 BEATS = 2
 
 STAGED = {
-    "telemetry.raw": ("stg_kafka__telemetry", "us"),
-    "heartbeat.raw": ("stg_kafka__heartbeats", "beat_us"),
-    "alerts.raw": ("stg_kafka__alerts", "us"),
+    "telemetry.raw": "stg_kafka__telemetry",
+    "heartbeat.raw": "stg_kafka__heartbeats",
+    "alerts.raw": "stg_kafka__alerts",
 }
-"""Where each topic's events are staged, and the time by which they are read."""
+"""Where each topic's events are staged."""
 
 
 def name_of(backfill_id: int) -> str:
@@ -45,6 +45,7 @@ def prepare(
     base: Base,
     read_from: datetime,
     since: datetime,
+    reached: datetime,
     clears: Mapping[str, int],
     as_it_stood: Iterable[str],
     left_out: Iterable[str],
@@ -57,6 +58,7 @@ def prepare(
         base: What the backfill is compared with.
         read_from: From when on the lake is read again.
         since: From when on windows are judged again.
+        reached: Up to when at most.
         clears: How many clears end each rule's episodes.
         as_it_stood: Models of insights that are read and not made again.
         left_out: Models of rules that nobody asked for.
@@ -67,28 +69,21 @@ def prepare(
         "read_from_us": us_of(read_from),
         "known_us": us_of(base.known_from),
         "since_us": us_of(since),
+        "reached_us": us_of(reached),
         "clears": max(clears.values()),
     }
 
-    def run(statement: sql.Composable) -> None:
+    def run(statement: sql.Composed) -> None:
         connection.execute(statement, values)
 
     run(_like(schema, "batches", "control", "batches", unlogged=False))
     run(_BASE.format(sql.Identifier(schema, "batches")))
     run(_like(schema, "quarantine", "landing", "quarantine"))
-    for topic, (staged, us) in STAGED.items():
+    for topic, staged in STAGED.items():
         run(_like(schema, table_of(topic), "landing", table_of(topic)))
         run(_like(schema, staged, "staging", staged))
-        if topic != "alerts.raw":  # rules look back at them for less than is read again
-            count = SAMPLES if topic == "telemetry.raw" else BEATS
-            run(
-                _LAST.format(
-                    into=sql.Identifier(schema, staged),
-                    staged=sql.Identifier("staging", staged),
-                    us=sql.Identifier(us),
-                    count=sql.Literal(count),
-                )
-            )
+    run(_SAMPLES.format(sql.Identifier(schema, "stg_kafka__telemetry"), sql.Literal(SAMPLES)))
+    run(_BEATS.format(sql.Identifier(schema, "stg_kafka__heartbeats"), sql.Literal(BEATS)))
     run(_KNOWN_FROM.format(sql.Identifier(schema, "stg_kafka__heartbeats")))
     run(_like(schema, "verdicts", "insights", "verdicts"))
     run(_VERDICTS.format(sql.Identifier(schema, "verdicts")))
@@ -139,28 +134,50 @@ def _seen_as_it_stood(
 
 
 _BASE = sql.SQL("""
-insert into {} (batch_id, from_offsets, to_offsets, from_watermark, watermark, records, state, done_at)
+insert into {} (
+    batch_id, from_offsets, to_offsets, from_watermark, watermark, records, state, done_at
+)
 values (%(base)s, '[]', '[]', %(read_from)s, %(read_from)s, 0, 'done', now())
 """)
-_LAST = sql.SQL("""
-insert into {into}
+_SAMPLES = sql.SQL("""
+insert into {}
 select last_ones.*
 from (select distinct device_id from reference.devices) as device
 cross join lateral (
-    select * from {staged} as staged
+    select * from staging.stg_kafka__telemetry as sample
     where
-        staged.device_id = device.device_id
-        and staged.{us} <= %(read_from_us)s
-        and staged.batch_id <= %(base)s
-    order by staged.{us} desc, staged.epoch desc, staged."partition" desc, staged."offset" desc
-    limit {count}
+        sample.device_id = device.device_id
+        and sample.us <= %(read_from_us)s
+        and sample.batch_id <= %(base)s
+    order by sample.us desc, sample.epoch desc, sample."partition" desc, sample."offset" desc
+    limit {}
 ) as last_ones
+""")
+# And what a spool has brought since: the time of such a beat as an event lies before.
+_BEATS = sql.SQL("""
+insert into {}
+select last_ones.*
+from (select distinct device_id from reference.devices) as device
+cross join lateral (
+    select * from staging.stg_kafka__heartbeats as beat
+    where
+        beat.device_id = device.device_id
+        and beat.beat_us <= %(read_from_us)s
+        and beat.batch_id <= %(base)s
+    order by beat.beat_us desc, beat.epoch desc, beat."partition" desc, beat."offset" desc
+    limit {}
+) as last_ones
+union
+select * from staging.stg_kafka__heartbeats
+where
+    beat_us > %(read_from_us)s and beat_us <= %(reached_us)s
+    and us <= %(read_from_us)s and batch_id <= %(base)s
 """)
 # Nobody's beat, which tells the models from when on anything is known.
 _KNOWN_FROM = sql.SQL("""
 insert into {} (
-    epoch, "partition", "offset", device_id, us, arrival_us, spooled, interval_s, clock_fault, beat_us,
-    batch_id
+    epoch, "partition", "offset", device_id, us, arrival_us, spooled, interval_s, clock_fault,
+    beat_us, batch_id
 )
 values (-1, -1, -1, '', %(known_us)s, %(known_us)s, false, 60, true, %(known_us)s, 1)
 """)
