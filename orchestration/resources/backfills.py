@@ -29,7 +29,7 @@ LONGEST_WAIT = timedelta(days=1)
 PATIENCE_S = 600.0
 
 _JUDGED = ("--select", "+verdicts")
-_FOLDED = ("--select", "int_episode_events_folded", "episode_versions")
+_FOLDED = ("--select", "+episode_versions", "--exclude", "+verdicts")
 
 Tell = Callable[[str], None]
 
