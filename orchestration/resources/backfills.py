@@ -178,6 +178,7 @@ class _Build:
         self, result: Differences, control: psycopg.Connection, *, tickets: bool
     ) -> Differences:
         """Makes the revisions verdicts of production, in a batch of their own."""
+        self._tell("merging")
         with self._ods.batch_lock(PATIENCE_S):
             while True:
                 left_out = differences.leave_out_stale(self._work, self._schema, self._base)
@@ -186,7 +187,6 @@ class _Build:
                     return result
                 cut = batches.cut_for_backfill(control, self._number, tickets=tickets)
                 # What is unfinished comes first, whoever has cut it.
-                self._tell("working off the batch that is under way" if cut is None else "merging")
                 self._dbt(("--selector", "insights_batch"))
                 if cut is not None:
                     return replace(result, batch_id=cut.batch_id)

@@ -52,8 +52,18 @@ class _Run(NamedTuple):
 def chunks(
     connection: psycopg.Connection, base: Base, since: datetime, until: datetime
 ) -> Iterator[Chunk]:
-    """Cuts a range of event time, by the hour, so that the database holds little of it at once."""
-    counts = _counts(connection, base, since, until)
+    """Cuts a range of event time so that the database holds little of it at once."""
+    return cut(_counts(connection, base, since, until), since, until)
+
+
+def cut(counts: Mapping[int, int], since: datetime, until: datetime) -> Iterator[Chunk]:
+    """Cuts a range into chunks of whole hours from its beginning on, as many as are few events.
+
+    Args:
+        counts: How many events there are in each hour, by its number.
+        since: Beginning of the range.
+        until: Its end.
+    """
     start, end, records = since, since, 0
     while end < until:
         more = counts.get((end - since) // STEP, 0)
@@ -117,15 +127,15 @@ def load(
     """
     span = {"since": us_of(chunk.since), "until": us_of(chunk.until), "base": base.batch_id}
     for topic in STAGED:
-        names = {**_staged(topic), "into": sql.Identifier(schema, table_of(topic))}
+        into = sql.Identifier(schema, table_of(topic))
         with connection.transaction():
-            connection.execute(sql.SQL("truncate {into}").format(**names))
+            connection.execute(sql.SQL("truncate {}").format(into))
             for run in _runs(connection, topic, span):
                 payloads = repaired.get(run.where, {})
                 for each in LakeReader(store).slices(run.where, run.start, run.end):
                     rows = pack([_with(each, payloads)]).events[topic]
-                    replay.put(connection, names["into"], LANDING, rows)
-            connection.execute(_ONLY_STAGED.format(**names), span)
+                    replay.put(connection, into, LANDING, rows)
+            connection.execute(_ONLY_STAGED.format(into=into, **_staged(topic)), span)
     quarantine = sql.Identifier(schema, "quarantine")
     connection.execute(sql.SQL("truncate {}").format(quarantine))
     connection.execute(_CLOCK_FAULTS.format(quarantine), span)

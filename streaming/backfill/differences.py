@@ -43,11 +43,12 @@ class Episode:
 
     Attributes:
         change: added, gone, merged (into an older one) or changed.
+        episode_id: Its identity; None of one that is added, which gets it by the merge.
         incident: Its incident, if one is open.
     """
 
     change: str
-    episode_id: str
+    episode_id: str | None
     rule_id: str
     subject: str
     component: str
@@ -387,7 +388,7 @@ select
         when v.ended_by = 'merged' then 'merged'
         else 'changed'
     end as change,
-    v.episode_id::text as episode_id, v.rule_id, v.subject, v.component,
+    was.episode_id::text as episode_id, v.rule_id, v.subject, v.component,
     to_timestamp(0) + was.opened_us * interval '1 microsecond' as was_opened_at,
     to_timestamp(0) + was.resolved_us * interval '1 microsecond' as was_resolved_at,
     case when v.ended_by is null then to_timestamp(0) + v.opened_us * interval '1 microsecond' end

@@ -2,10 +2,12 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -14,16 +16,20 @@ from pydantic import SecretStr
 from orchestration.resources import Backfills, Differences, Wanted
 from orchestration.resources.dbt import invoke, where_arguments
 from sandbox.postgres import ODS_ROLES
+from streaming.backfill import differences
+from streaming.backfill.base import Base
+from streaming.errors import BackfillError
 from streaming.object_store import FileStore
 from streaming.settings import LakeSettings, OdsPasswords, OdsSettings
 from tests.fixtures.insights import lake
 from tests.fixtures.insights.comparison import EPISODES, VERDICTS, Row, Tally, expected_of
 from tests.fixtures.insights.warehouse import Warehouse, at
 from tests.fixtures.insights.worlds.clock import END, START
-from tests.fixtures.insights.worlds.cuts import random_cuts, random_redrives
+from tests.fixtures.insights.worlds.cuts import Cut, random_cuts, random_redrives
 from tests.fixtures.insights.worlds.worlds import Worlds, random_worlds
 from tests.oracle.log import MINUTE
 from tests.oracle.rules import RULES
+from ticketing.ledger import Ledger
 
 SEED = 4
 WORLDS = 30
@@ -32,6 +38,7 @@ TOO_WARM_C = 1.5
 """So much lower were the limits by which production has judged."""
 
 Key = tuple[object, ...]
+Contents = dict[str, list[tuple[str]]]
 
 
 class KilledError(Exception):
@@ -68,7 +75,7 @@ class Platform:
                 " next_offset, lake_next) values (%s, %s, %s, 'id', 0, %s, %s)",
                 [*where, end, end],
             )
-        for cut in random_cuts(Random(SEED), self.worlds, 2, late=True):
+        for cut in self.cuts():
             house.cut(cut.ends, cut.watermark_us, cut.redrive)
             self._build("--selector", "insights_batch")
         self._build("--select", "findings", "episodes")
@@ -78,6 +85,10 @@ class Platform:
                 " where model = %s and max_cabinet_c = %s",
                 [limit, model, wrong[model]],
             )
+
+    def cuts(self) -> list[Cut]:
+        """Returns the batches."""
+        return random_cuts(Random(SEED), self.worlds, 2, late=True)
 
     def _build(self, *models: str) -> None:
         silent = ("--quiet", "--log-level", "none")
@@ -95,24 +106,55 @@ class Platform:
 
     def found(self) -> set[Row]:
         """Returns verdicts and episodes as readers see them."""
-        return {*self._rows(VERDICTS.replace("ci_", "")), *self._rows(EPISODES.replace("ci_", ""))}
+        rows = [*self.rows(VERDICTS.replace("ci_", "")), *self.rows(EPISODES.replace("ci_", ""))]
+        return {row for row in rows if since_start(row)}
 
-    def contents(self) -> dict[str, list[tuple[str]]]:
+    def right(self) -> set[Row]:
+        """Returns what the oracle says of every world, after its first instant."""
+        return {
+            row
+            for world in self.worlds.each.values()
+            for row in expected_of(world, RULES, Tally())
+            if since_start(row)
+        }
+
+    def causes(self, where: str) -> set[str]:
+        """Returns the causes of transitions."""
+        return {
+            cause for (cause,) in self.rows(f"select cause from insights.transitions where {where}")
+        }
+
+    def intents_by_cause(self) -> dict[str, int]:
+        """Returns how many intents there are by the cause of their transition."""
+        return dict(
+            self.rows(
+                "select cause, count(*) from ticketing.intents"
+                " join insights.transitions using (episode_id, transition_no) group by 1"
+            )
+        )
+
+    def leave_a_schema(self) -> str:
+        """Leaves what a backfill leaves that is killed; returns the schema."""
+        with connect("ORCHESTRATOR") as connection:
+            [(number,)] = connection.execute(
+                "select control.begin_backfill('2026-01-01Z', '2026-01-02Z', '{reboot_loop}', 'me')"
+            )
+        return f"backfill_{number}"
+
+    def contents(self) -> Contents:
         """Returns all rows that a backfill could touch."""
         tables = ("insights.verdicts", "insights.episode_versions", "insights.transitions")
         return {
-            name: self._rows(f"select t::text from {name} t order by 1")
+            name: self.rows(f"select t::text from {name} t order by 1")
             for name in (*tables, "control.batches")
         }
 
     def schemas(self) -> list[str]:
         """Returns the schemas of backfills."""
-        rows = self._rows(
-            "select nspname from pg_namespace where starts_with(nspname, 'backfill_')"
-        )
+        rows = self.rows("select nspname from pg_namespace where starts_with(nspname, 'backfill_')")
         return [name for (name,) in rows]
 
-    def _rows(self, query: str) -> list[Any]:
+    def rows(self, query: str) -> list[Any]:
         return self.dbt.execute(query.encode()).fetchall()
 
     def run(
@@ -172,6 +214,11 @@ def expected(platform: Platform) -> set[Row]:
     }
 
 
+def since_start(row: Row) -> bool:
+    """Whether a row is not of the first instant: no range begins before it."""
+    return isinstance(row[3], int) and row[3] > START
+
+
 def breaches(rows: set[Row], since_us: int, until_us: int) -> dict[Key, Key]:
     """Returns the findings of a range: what was observed, and the threshold, by identity."""
     return {
@@ -197,36 +244,153 @@ def without_clears(rows: set[Row]) -> set[Row]:
     return {row for row in rows if row[2] != "clear"}
 
 
-def test_the_past_judged_again_is_as_the_oracle_says(platform: Platform) -> None:
+def spans(result: Differences) -> set[Row]:
+    """Returns the episodes that would be there: rule, subject, opening and resolution."""
+    return {
+        (
+            each.rule_id,
+            each.subject,
+            us_of(each.opened_at),
+            each.resolved_at and us_of(each.resolved_at),
+        )
+        for each in result.episodes
+        if each.opened_at is not None
+    }
+
+
+@dataclass(frozen=True)
+class Story:
+    """What has happened, one thing after another."""
+
+    before: set[Row]
+    rows_before: Contents
+    rows_when_killed: Contents
+    first: Differences
+    after_first: set[Row]
+    after: set[Row]
+    again: Differences
+    rows_at_last: Contents
+
+
+@pytest.fixture(scope="module")
+def story(platform: Platform) -> Story:
+    """A backfill that was killed before its merge; one of a part; the rest; all of it again."""
     platform.lose()
-    before, right = platform.found(), expected(platform)
-    rows = platform.contents()
-
-    def killed(words: str) -> None:
-        if words.startswith("folding"):
-            raise KilledError
-
+    before, rows_before = platform.found(), platform.contents()
+    platform.leave_a_schema()
     with pytest.raises(KilledError):
-        platform.run(START, END, apply=True, tell=killed)
+        platform.run(START, END, apply=True, tell=killed_when_merging)
+    rows_when_killed = platform.contents()
+    first = platform.run(START, MIDDLE, apply=True)
+    after_first = platform.found()
+    platform.run(MIDDLE, END, apply=True)
+    after, rows = platform.found(), platform.contents()
+    again = platform.run(START, END, apply=True)
     assert platform.contents() == rows
-    assert platform.schemas() == []
+    return Story(
+        before, rows_before, rows_when_killed, first, after_first, after, again, platform.contents()
+    )
 
-    result = platform.run(START, MIDDLE, apply=True)
 
-    was, now = breaches(before, START, MIDDLE), breaches(right, START, MIDDLE)
-    assert told(result) == {
+def killed_when_merging(words: str) -> None:
+    if words == "merging":
+        raise KilledError
+
+
+def test_it_tells_exactly_the_findings_that_differ_from_the_oracles(
+    platform: Platform, story: Story
+) -> None:
+    was, now = breaches(story.before, START, MIDDLE), breaches(platform.right(), START, MIDDLE)
+    assert told(story.first) == {
         key: "added" if key not in was else "gone" if key not in now else "changed"
         for key in was.keys() | now.keys()
         if was.get(key) != now.get(key)
     }
-    assert {*told(result).values()} == {"added", "gone", "changed"}
-    assert result.batch_id == 3
+    assert {*told(story.first).values()} == {"added", "gone", "changed"}
+
+
+def test_the_episodes_that_it_tells_of_are_those_that_follow(story: Story) -> None:
+    assert spans(story.first) <= {
+        (*row[:2], *row[3:5]) for row in story.after_first if row[2] == "episode"
+    }
+    assert {each.change for each in story.first.episodes} >= {"gone", "changed"}
+
+
+def test_merged_all_is_as_the_oracle_says(platform: Platform, story: Story) -> None:
+    right = platform.right()
+    assert without_clears(story.after) == without_clears(right)
+    assert story.after <= right  # of the clears those are kept that can end an episode
+
+
+def test_the_same_again_finds_and_changes_nothing(story: Story) -> None:
+    assert (story.again.findings, story.again.others, story.again.episodes) == ([], 0, [])
+    assert story.again.batch_id is None
+
+
+def test_killed_before_its_merge_it_has_changed_nothing(story: Story) -> None:
+    assert story.rows_when_killed == story.rows_before
+
+
+def test_nothing_is_left_of_any(platform: Platform, story: Story) -> None:
     assert platform.schemas() == []
 
-    platform.run(MIDDLE, END, apply=True)
 
-    after = platform.found()
-    assert without_clears(after) == without_clears(right)
-    assert after <= right
-    assert platform.run(START, END, apply=True).findings == []
-    assert platform.found() == after
+def test_its_transitions_name_it_and_ticketing_learns_of_none(
+    platform: Platform, story: Story
+) -> None:
+    with connect("TICKETING") as connection:
+        Ledger(connection, worker=uuid4(), lease_s=60, create_grace_s=60).claim()
+
+    assert platform.causes("batch_id > 2") == {"backfill"}
+    assert "backfill" not in platform.causes("batch_id <= 2")
+    assert platform.intents_by_cause().keys() == platform.causes("batch_id <= 2")
+
+
+def test_what_late_events_have_touched_since_is_left_out(platform: Platform, story: Story) -> None:
+    schema = platform.leave_a_schema()
+    platform.dbt.execute(f"create table {schema}.revisions as select * from insights.verdicts")
+    platform.dbt.execute(f"update {schema}.revisions set revision = revision + 1")
+    world = platform.worlds.together
+    first, _ = platform.cuts()
+    sites = {device.device_id: device.site_id for device in world.devices}
+    late = {
+        record.device_id
+        for record in world.records
+        if record.offset >= first.ends[record.topic, record.partition]
+        and min(record.us, record.beat_us) <= END
+        and not record.tombstone
+    }
+    known = Base(1, at(first.watermark_us), 0, at(START))
+
+    left_out = differences.leave_out_stale(platform.dbt, schema, known)
+
+    left = {
+        subject for (subject,) in platform.rows(f"select distinct subject from {schema}.revisions")
+    }
+    judged = {
+        subject for (subject,) in platform.rows("select distinct subject from insights.verdicts")
+    }
+    assert left_out > 0
+    assert left == judged - late - {sites[each] for each in late if each in sites}
+
+
+@pytest.mark.parametrize(
+    ("since_us", "until_us", "words"),
+    [
+        (START, START, "give a later --to"),
+        (START, END + 1, "is not judged yet"),
+        (START - 1, END, "give a later --from"),
+    ],
+)
+def test_a_range_that_cannot_be_judged_is_refused(
+    platform: Platform, since_us: int, until_us: int, words: str
+) -> None:
+    with pytest.raises(BackfillError, match=words):
+        platform.run(since_us, until_us)
+    assert platform.schemas() == []
+
+
+def test_an_unknown_rule_is_refused_with_the_known_ones(platform: Platform) -> None:
+    wanted = Wanted(at(START), at(END), "test", rules=["eror_burst"])
+    with pytest.raises(BackfillError, match=r"no rule eror_burst; there are .*error_burst"):
+        platform.backfills.run(wanted, lambda words: None)

@@ -76,6 +76,11 @@ def test_each_tells_what_it_does(
         ["verify", "--fast"],
         ["quarantine", "show", "x"],
         ["demo", "--rules", "all", "--devices", "100"],
+        ["insights", "backfill", "--from", "2026-03-01T12:00:00", "--to", "2026-03-02T12:00:00Z"],
+        [
+            *("insights", "backfill", "--tickets"),
+            *("--from", "2026-03-01T12:00:00Z", "--to", "2026-03-02T12:00:00Z"),
+        ],
     ],
 )
 def test_wrong_usage_ends_with_2(
