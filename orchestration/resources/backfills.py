@@ -201,7 +201,7 @@ class _Build:
             self._tell(f"{left} would stay open at {until:%Y-%m-%d %H:%M}: looking for their end")
             end = min(until + chunks.STEP, last)
             self._judge(until, end, models)
-            differences.add_clears(work, name, found, until, end)
+            differences.add_endings(work, name, found, until, end)
             until = end
             left = differences.unsettled(work, name, found, until, clears)
         return left

@@ -104,8 +104,8 @@ def unsettled(
 ) -> int:
     """Returns how many keys would stay open by a revision, as far as is judged up to an instant.
 
-    Of a clear that no breach came before production keeps no verdict: those that a revised breach
-    needs may lie beyond the range. The keys are left in the table `unsettled`.
+    Of what is no breach production keeps a verdict only while an episode is open: the clears that a
+    revised breach needs may lie beyond the range. The keys are left in the table `unsettled`.
     """
     row = connection.execute(
         _UNSETTLED.format(
@@ -122,12 +122,12 @@ def unsettled(
     return int(row[0]) if row else 0
 
 
-def add_clears(
+def add_endings(
     connection: psycopg.Connection, schema: str, base: Base, since: datetime, until: datetime
 ) -> None:
-    """Adds to the revisions the clears of a chunk beyond the range that unsettled keys need."""
+    """Adds to the revisions the clears that unsettled keys need of a chunk beyond the range."""
     connection.execute(
-        _CLEARS.format(
+        _ENDINGS.format(
             revisions=sql.Identifier(schema, "revisions"),
             unsettled=sql.Identifier(schema, "unsettled"),
             judged=sql.Identifier(schema, "verdicts"),
@@ -316,7 +316,7 @@ kept as (
 )
 select count(*) from found
 """)
-_CLEARS = sql.SQL("""
+_ENDINGS = sql.SQL("""
 insert into {revisions}
 select
     j.rule_id, j.subject, j.component, j.window_end_us, j.rule_version, j.subject_kind,
@@ -334,7 +334,7 @@ left join lateral (
 ) as known on true
 where
     j.window_end_us > %(since)s and j.window_end_us <= %(until)s
-    and j.verdict = 'clear' and j.batch_id > %(base)s
+    and j.verdict in ('clear', 'hold') and j.batch_id > %(base)s
     and coalesce(known.verdict, 'gone') = 'gone'
 """)
 _FINDINGS = sql.SQL("""

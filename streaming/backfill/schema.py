@@ -70,7 +70,7 @@ def prepare(
         "known_us": us_of(base.known_from),
         "since_us": us_of(since),
         "reached_us": us_of(reached),
-        "clears": max(clears.values()),
+        "clears": max(2, *clears.values()),
     }
 
     def run(statement: sql.Composed) -> None:

@@ -35,7 +35,7 @@ from ticketing.ledger import Ledger
 SEED = 4
 WORLDS = 20
 MIDDLE = END - 31 * MINUTE
-TOO_WARM_C = 1.5
+TOO_WARM_C = 3.0
 """So much lower were the limits by which production has judged."""
 
 Key = tuple[object, ...]
@@ -100,7 +100,9 @@ class Platform:
     def lose(self) -> None:
         """Takes some of what was found away, and falsifies some."""
         self.dbt.execute(
-            "delete from insights.verdicts where rule_id = 'door_left_open' and verdict = 'breach';"
+            "delete from insights.verdicts where rule_id = 'door_left_open';"
+            " delete from insights.episode_versions where rule_id = 'door_left_open';"
+            " delete from insights.transitions where rule_id = 'door_left_open';"
             " update insights.verdicts set observed = observed + 1"
             " where rule_id = 'error_burst' and verdict = 'breach'"
         )
@@ -242,8 +244,8 @@ def us_of(moment: datetime) -> int:
     return (moment - at(0)) // timedelta(microseconds=1)
 
 
-def without_clears(rows: set[Row]) -> set[Row]:
-    return {row for row in rows if row[2] != "clear"}
+def that_matter(rows: set[Row]) -> set[Row]:
+    return {row for row in rows if row[2] not in ("clear", "hold")}
 
 
 def spans(result: Differences) -> set[Row]:
@@ -315,13 +317,13 @@ def test_the_episodes_that_it_tells_of_are_those_that_follow(story: Story) -> No
     assert spans(story.first) <= {
         (*row[:2], *row[3:5]) for row in story.after_first if row[2] == "episode"
     }
-    assert {each.change for each in story.first.episodes} >= {"gone", "changed"}
+    assert {each.change for each in story.first.episodes} == {"added", "gone", "changed"}
 
 
 def test_merged_all_is_as_the_oracle_says(platform: Platform, story: Story) -> None:
     right = platform.right
-    assert without_clears(story.after) == without_clears(right)
-    assert story.after <= right  # of the clears those are kept that can end an episode
+    assert that_matter(story.after) == that_matter(right)
+    assert story.after <= right  # of clears and holds those are kept that can matter
 
 
 def test_the_same_again_finds_and_changes_nothing(story: Story) -> None:
