@@ -13,6 +13,9 @@ from fleetpulse.insights.show import as_json as plain
 from fleetpulse.insights.show import summary
 from fleetpulse.options import instant, user
 
+PIPED_WIDTH = 150
+"""Of tables that nobody looks at in a terminal: nothing is cut off."""
+
 app = typer.Typer(help="What is found in events.", no_args_is_help=True)
 
 
@@ -85,5 +88,7 @@ def backfill(
     if as_json:
         typer.echo(json.dumps(plain(found)))
     else:
+        output = Console(highlight=False)
+        wide = max(output.width, PIPED_WIDTH)
         for each in summary(found, apply=apply):
-            Console(highlight=False).print(each)
+            output.print(each, width=output.width if output.is_terminal else wide)

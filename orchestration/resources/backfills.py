@@ -285,4 +285,5 @@ def _drop(control: psycopg.Connection, number: int) -> bool:
 
 
 def _words(chunk: Chunk) -> str:
-    return f"{chunk.since:%Y-%m-%d %H:%M} to {chunk.until:%H:%M}, {chunk.records:,} events"
+    span = f"{chunk.since:%Y-%m-%d %H:%M} to {chunk.until:%Y-%m-%d %H:%M}"
+    return f"{span}, {chunk.records:,} events"

@@ -89,18 +89,16 @@ def prepare(
     run(_VERDICTS.format(sql.Identifier(schema, "verdicts")))
     for model in as_it_stood:
         run(_seen_as_it_stood(connection, schema, model, base))
-    for model in left_out:
-        run(
-            sql.SQL("create view {} as select * from {} where false").format(
-                sql.Identifier(schema, model), sql.Identifier("insights", model)
-            )
-        )
+    for (
+        model
+    ) in left_out:  # tables: a batch that replaces its views takes with them what reads them
+        run(_like(schema, model, "insights", model))
 
 
 def _like(
     schema: str, name: str, of_schema: str, of_name: str, *, unlogged: bool = True
 ) -> sql.Composed:
-    # Indexes too, but for landing: there they are the partitions'.
+    # Indexes too; of landing they are the partitions'.
     including = sql.SQL("including all") if of_schema != "landing" else sql.SQL("")
     return sql.SQL("create {} table {} (like {} {})").format(
         sql.SQL("unlogged" if unlogged else ""),

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from orchestration.resources import Backfills, Differences, Wanted
 from orchestration.resources.dbt import invoke, where_arguments
 from sandbox.postgres import ODS_ROLES
-from streaming.backfill import differences
+from streaming.backfill import differences, schema
 from streaming.backfill.base import Base
 from streaming.errors import BackfillError
 from streaming.object_store import FileStore
@@ -227,7 +227,7 @@ def since_start(row: Row) -> bool:
 def breaches(rows: set[Row], since_us: int, until_us: int) -> dict[Key, Key]:
     """Returns the findings of a range: what was observed, and the threshold, by identity."""
     return {
-        (rule, subject, us): measured
+        (rule, subject, us): tuple(measured)
         for rule, subject, what, us, *measured in rows
         if what == "breach" and since_us < us <= until_us  # type: ignore[operator]
     }
@@ -377,9 +377,9 @@ def test_its_transitions_name_it_and_ticketing_learns_of_none(
 
 
 def test_what_late_events_have_touched_since_is_left_out(platform: Platform, story: Story) -> None:
-    schema = platform.leave_a_schema()
-    platform.dbt.execute(f"create table {schema}.revisions as select * from insights.verdicts")
-    platform.dbt.execute(f"update {schema}.revisions set revision = revision + 1")
+    name = platform.leave_a_schema()
+    platform.dbt.execute(f"create table {name}.revisions as select * from insights.verdicts")
+    platform.dbt.execute(f"update {name}.revisions set revision = revision + 1")
     world = platform.worlds.together
     first, _ = platform.cuts()
     sites = {device.device_id: device.site_id for device in world.devices}
@@ -392,16 +392,38 @@ def test_what_late_events_have_touched_since_is_left_out(platform: Platform, sto
     }
     known = Base(1, at(first.watermark_us), 0, at(START))
 
-    left_out = differences.leave_out_stale(platform.dbt, schema, known)
+    left_out = differences.leave_out_stale(platform.dbt, name, known)
 
     left = {
-        subject for (subject,) in platform.rows(f"select distinct subject from {schema}.revisions")
+        subject for (subject,) in platform.rows(f"select distinct subject from {name}.revisions")
     }
     judged = {
         subject for (subject,) in platform.rows("select distinct subject from insights.verdicts")
     }
     assert left_out > 0
     assert left == judged - late - {sites[each] for each in late if each in sites}
+
+
+def test_production_may_replace_its_views_meanwhile(platform: Platform, story: Story) -> None:
+    name = platform.leave_a_schema()
+    known = Base(2, at(END), 0, at(START))
+    clears = {"door_left_open": 1}
+
+    schema.prepare(
+        platform.dbt,
+        name,
+        known,
+        at(START),
+        at(START),
+        at(END),
+        clears,
+        as_it_stood=[],
+        left_out=["rule_reboot_loop"],
+    )
+
+    with platform.dbt.transaction(force_rollback=True):
+        platform.dbt.execute("drop view insights.rule_reboot_loop cascade")
+        assert platform.rows(f"select * from {name}.rule_reboot_loop") == []
 
 
 @pytest.mark.parametrize(
