@@ -3,7 +3,6 @@
         {'columns': ['device_id', 'beat_us', 'epoch', 'partition', '"offset"']},
         {'columns': ['us']},
         {'columns': ['beat_us']},
-        {'columns': ['us']},
         {'columns': ['batch_id', 'beat_us']},
         {'columns': ['partition', 'event_id'], 'unique': true},
         {'columns': ['epoch', 'partition', '"offset"'], 'unique': true},

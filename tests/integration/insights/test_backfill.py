@@ -1,7 +1,7 @@
 """The past judged again is what the oracle says of it, and nothing else changes."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from orchestration.resources import Backfills, Differences, Wanted
 from orchestration.resources.dbt import invoke, where_arguments
 from sandbox.postgres import ODS_ROLES
+from streaming import batches
 from streaming.backfill import differences, schema
 from streaming.backfill.base import Base
 from streaming.errors import BackfillError
@@ -38,6 +39,12 @@ WORLDS = 20
 MIDDLE = END - 31 * MINUTE
 TOO_WARM_C = 2.75
 """So much lower were the limits by which production has judged: none of them is a later one."""
+
+OF_SHORT_REACH = (
+    *("cabinet_over_temperature", "cashless_down", "door_left_open", "error_burst"),
+    *("heartbeat_missing", "rapid_warming", "site_outage", "supply_voltage_anomaly"),
+)
+"""For them the lake is read from twelve minutes before the range: what was before is copied."""
 
 Key = tuple[object, ...]
 Contents = dict[str, list[tuple[str]]]
@@ -79,8 +86,8 @@ class Platform:
             )
         for cut in self.cuts():
             house.cut(cut.ends, cut.watermark_us, cut.redrive)
-            self._build("--selector", "insights_batch")
-        self._build("--select", "findings", "episodes")
+            self.build("--selector", "insights_batch")
+        self.build("--select", "findings", "episodes")
         for model, limit in world.limits_c.items():
             house.connection.execute(
                 "update reference.model_limits set max_cabinet_c = %s"
@@ -92,7 +99,8 @@ class Platform:
         """Returns the batches."""
         return random_cuts(Random(SEED), self.worlds, 2, late=True)
 
-    def _build(self, *models: str) -> None:
+    def build(self, *models: str) -> None:
+        """Runs models of production."""
         silent = ("--quiet", "--log-level", "none")
         where = where_arguments("prod", self.folder / "dbt")
         problem, _ = invoke(["run", *models, *silent, *where])
@@ -163,10 +171,16 @@ class Platform:
         return self.dbt.execute(query.encode()).fetchall()
 
     def run(
-        self, since_us: int, until_us: int, *, apply: bool = False, tell: Any = None
+        self,
+        since_us: int,
+        until_us: int,
+        *,
+        apply: bool = False,
+        rules: Sequence[str] = (),
+        tell: Any = None,
     ) -> Differences:
         """Judges a range again."""
-        wanted = Wanted(at(since_us), at(until_us), "test", apply=apply)
+        wanted = Wanted(at(since_us), at(until_us), "test", rules, apply=apply)
         return self.backfills.run(wanted, tell or (lambda words: None))
 
 
@@ -277,6 +291,7 @@ class Story:
     rows_when_killed: Contents
     first: Differences
     after_first: set[Row]
+    left: list[str]
     after: set[Row]
     again: Differences
     rows_at_last: Contents
@@ -284,7 +299,7 @@ class Story:
 
 @pytest.fixture(scope="module")
 def story(platform: Platform) -> Story:
-    """A backfill that was killed before its merge; one of a part; the rest; all of it again."""
+    """One that was killed before its merge; a part; the rest, killed in its merge; all again."""
     platform.lose()
     before, rows_before = platform.found(), platform.contents()
     platform.leave_a_schema()
@@ -293,18 +308,32 @@ def story(platform: Platform) -> Story:
     rows_when_killed = platform.contents()
     first = platform.run(START, MIDDLE, apply=True)
     after_first = platform.found()
-    platform.run(MIDDLE, END, apply=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batches, "cut_for_backfill", killed_when_cut(batches.cut_for_backfill))
+        with pytest.raises(KilledError):
+            platform.run(MIDDLE, END, apply=True, rules=OF_SHORT_REACH)
+    left = platform.schemas()
+    platform.build("--selector", "insights_batch")
     after, rows = platform.found(), platform.contents()
     again = platform.run(START, END, apply=True)
     assert platform.contents() == rows
     return Story(
-        before, rows_before, rows_when_killed, first, after_first, after, again, platform.contents()
+        *(before, rows_before, rows_when_killed, first, after_first),
+        *(left, after, again, platform.contents()),
     )
 
 
 def killed_when_merging(words: str) -> None:
     if words == "merging":
         raise KilledError
+
+
+def killed_when_cut(cut: Callable[..., object]) -> Callable[..., None]:
+    def killed(*arguments: object, **options: object) -> None:
+        assert cut(*arguments, **options) is not None
+        raise KilledError
+
+    return killed
 
 
 def test_it_tells_exactly_the_findings_that_differ_from_the_oracles(
@@ -359,6 +388,12 @@ def test_the_same_again_finds_and_changes_nothing(story: Story) -> None:
 
 def test_killed_before_its_merge_it_has_changed_nothing(story: Story) -> None:
     assert story.rows_when_killed == story.rows_before
+
+
+def test_killed_in_its_merge_it_leaves_what_the_next_attempt_at_the_batch_needs(
+    story: Story,
+) -> None:
+    assert len(story.left) == 1
 
 
 def test_nothing_is_left_of_any(platform: Platform, story: Story) -> None:
