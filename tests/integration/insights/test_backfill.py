@@ -18,7 +18,7 @@ from orchestration.resources import Backfills, Differences, Wanted
 from orchestration.resources.dbt import invoke, where_arguments
 from sandbox.postgres import ODS_ROLES
 from streaming import batches
-from streaming.backfill import differences, schema
+from streaming.backfill import chunks, differences, schema
 from streaming.backfill.base import Base
 from streaming.errors import BackfillError
 from streaming.object_store import FileStore
@@ -77,8 +77,10 @@ class Platform:
         }
         house = self.warehouse
         house.register(world.devices, wrong, world.work, world.zones, world.later_limits)
-        house.land(world.records, random_redrives(SEED, self.worlds))
-        for where, end in lake.fill(FileStore(self.folder / "lake"), world).items():
+        redrives = random_redrives(SEED, self.worlds)
+        house.land(world.records, redrives)
+        ends = lake.fill(FileStore(self.folder / "lake"), world, redrives)
+        for where, end in ends.items():
             house.connection.execute(
                 'insert into landing.offsets (topic, epoch, "partition", topic_id, start_offset,'
                 " next_offset, lake_next) values (%s, %s, %s, 'id', 0, %s, %s)",
@@ -315,7 +317,10 @@ def story(platform: Platform) -> Story:
     left = platform.schemas()
     platform.build("--selector", "insights_batch")
     after, rows = platform.found(), platform.contents()
-    again = platform.run(START, END, apply=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(chunks, "MOST_RECORDS", 1)  # hour by hour, from many places of the lake
+        patch.setattr(chunks, "NEAR", 30)
+        again = platform.run(START, END, apply=True)
     assert platform.contents() == rows
     return Story(
         *(before, rows_before, rows_when_killed, first, after_first),
