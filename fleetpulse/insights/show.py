@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from rich import box
 from rich.table import Table
 
-from streaming.backfill.differences import Episode, Finding
+from streaming.backfill.differences import Finding
+from streaming.backfill.episodes import Episode
 
 if TYPE_CHECKING:  # what it is defined in imports Dagster
     from orchestration.resources import Differences

@@ -14,10 +14,11 @@ from orchestration.errors import DbtError
 from orchestration.resources.dbt import Manifest, invoke, read_manifest, where_arguments
 from orchestration.resources.ods import Ods
 from streaming import batches
-from streaming.backfill import base, chunks, differences, schema
+from streaming.backfill import base, chunks, differences, endings, episodes, schema
 from streaming.backfill.base import Base
 from streaming.backfill.chunks import Chunk
-from streaming.backfill.differences import Episode, Finding
+from streaming.backfill.differences import Finding
+from streaming.backfill.episodes import Episode
 from streaming.errors import BackfillError
 from streaming.object_store import open_store
 from streaming.settings import LakeSettings, OdsSettings
@@ -163,14 +164,14 @@ class _Build:
         unsettled = self._settle(wanted.until, last, clears, [*_JUDGED, *excluded])
         self._tell("folding the episodes that would follow")
         self._batch += 1
-        differences.prepare_episodes(work, name, found, self._batch)
+        episodes.prepare(work, name, found, self._batch)
         self._dbt(_FOLDED, name)
         return Differences(
             self._number,
             found.batch_id,
             differences.findings(work, name),
             differences.others(work, name),
-            differences.episodes(work, name, self._batch),
+            episodes.read(work, name, self._batch),
             unsettled,
         )
 
@@ -196,14 +197,14 @@ class _Build:
     ) -> int:
         """Looks beyond the range for clears; returns how many keys still lack one."""
         work, name, found = self._work, self._schema, self._base
-        left = differences.unsettled(work, name, found, until, clears)
+        left = endings.unsettled(work, name, found, until, clears)
         while left and until < last:
             self._tell(f"{left} would stay open at {until:%Y-%m-%d %H:%M}: looking for their end")
             end = min(until + chunks.STEP, last)
             self._judge(until, end, models)
-            differences.add_endings(work, name, found, until, end)
+            endings.add(work, name, found, until, end)
             until = end
-            left = differences.unsettled(work, name, found, until, clears)
+            left = endings.unsettled(work, name, found, until, clears)
         return left
 
     def _judge(self, since: datetime, until: datetime, models: Sequence[str]) -> None:

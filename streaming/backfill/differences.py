@@ -1,4 +1,4 @@
-"""What would differ: the verdicts that a merge revises, and the episodes that follow from them.
+"""What would differ: the verdicts that a merge revises.
 
 `revisions` in the backfill's schema has a row for each verdict that is not as production knows it,
 with the revision that it becomes; `gone` where there is none any more.
@@ -37,28 +37,6 @@ class Finding:
     threshold: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Episode:
-    """An episode that would follow, or not be there any more.
-
-    Attributes:
-        change: added, gone, merged (into an older one) or changed.
-        episode_id: Its identity; None of one that is added, which gets it by the merge.
-        incident: Its incident, if one is open.
-    """
-
-    change: str
-    episode_id: str | None
-    rule_id: str
-    subject: str
-    component: str
-    was_opened_at: datetime | None
-    was_resolved_at: datetime | None
-    opened_at: datetime | None
-    resolved_at: datetime | None
-    incident: str | None
-
-
 def compare(
     connection: psycopg.Connection,
     schema: str,
@@ -95,47 +73,6 @@ def compare(
     )
 
 
-def unsettled(
-    connection: psycopg.Connection,
-    schema: str,
-    base: Base,
-    upto: datetime,
-    clears: Mapping[str, int],
-) -> int:
-    """Returns how many keys would stay open by a revision, as far as is judged up to an instant.
-
-    Of what is no breach production keeps a verdict only while an episode is open: the clears that a
-    revised breach needs may lie beyond the range. The keys are left in the table `unsettled`.
-    """
-    row = connection.execute(
-        _UNSETTLED.format(
-            unsettled=sql.Identifier(schema, "unsettled"),
-            revisions=sql.Identifier(schema, "revisions"),
-        ),
-        {
-            "upto": us_of(upto),
-            "base": base.batch_id,
-            "rules": list(clears),
-            "clears": list(clears.values()),
-        },
-    ).fetchone()
-    return int(row[0]) if row else 0
-
-
-def add_endings(
-    connection: psycopg.Connection, schema: str, base: Base, since: datetime, until: datetime
-) -> None:
-    """Adds to the revisions the clears that unsettled keys need of a chunk beyond the range."""
-    connection.execute(
-        _ENDINGS.format(
-            revisions=sql.Identifier(schema, "revisions"),
-            unsettled=sql.Identifier(schema, "unsettled"),
-            judged=sql.Identifier(schema, "verdicts"),
-        ),
-        {"since": us_of(since), "until": us_of(until), "base": base.batch_id},
-    )
-
-
 def findings(connection: psycopg.Connection, schema: str) -> list[Finding]:
     """Returns the findings that differ, by rule, subject and time."""
     with connection.cursor(row_factory=class_row(Finding)) as cursor:
@@ -157,45 +94,6 @@ def any_left(connection: psycopg.Connection, schema: str) -> bool:
     revisions = sql.Identifier(schema, "revisions")
     query = sql.SQL("select from {} limit 1").format(revisions)
     return connection.execute(query).fetchone() is not None
-
-
-def prepare_episodes(
-    connection: psycopg.Connection, schema: str, base: Base, batch_id: int
-) -> None:
-    """Lets the models of episodes see production's verdicts with the revisions among them.
-
-    Args:
-        connection: The ODS, as the role of dbt.
-        schema: The backfill's, its revisions made.
-        base: What is compared with.
-        batch_id: The number of the batch that the revisions are of.
-    """
-    names = {
-        name: sql.Identifier(schema, name)
-        for name in ("batches", "verdicts", "revisions", "episode_versions")
-    }
-    values = {"base": sql.Literal(base.batch_id), "batch_id": sql.Literal(batch_id)}
-    with connection.transaction():
-        for statement in _EPISODES_SEEDED:
-            connection.execute(statement.format(**names, **values))
-
-
-def episodes(connection: psycopg.Connection, schema: str, batch_id: int) -> list[Episode]:
-    """Returns the episodes that differ, by rule, subject and time.
-
-    Args:
-        connection: The ODS, as the role of dbt.
-        schema: The backfill's, its episodes folded.
-        batch_id: The batch in which they were.
-    """
-    with connection.cursor(row_factory=class_row(Episode)) as cursor:
-        return cursor.execute(
-            _EPISODES.format(
-                versions=sql.Identifier(schema, "episode_versions"),
-                revisions=sql.Identifier(schema, "revisions"),
-            ),
-            {"batch_id": batch_id},
-        ).fetchall()
 
 
 def leave_out_stale(connection: psycopg.Connection, schema: str, base: Base) -> int:
@@ -257,86 +155,6 @@ where
         (known.verdict, known.window_start_us, known.observed, known.threshold, known.evidence)
     )
 """)
-_UNSETTLED = sql.SQL("""
-with
-touched as (
-    select distinct rule_id, subject, component from {revisions}
-),
-known as (
-    select distinct on (v.rule_id, v.subject, v.component, v.window_end_us)
-        v.rule_id, v.subject, v.component, v.window_end_us, v.verdict
-    from touched
-    inner join insights.verdicts as v using (rule_id, subject, component)
-    where v.window_end_us <= %(upto)s and v.batch_id <= %(base)s
-    order by v.rule_id, v.subject, v.component, v.window_end_us, v.revision desc
-),
-timelines as (
-    select false as revised, known.* from known
-    union all
-    select true as revised, known.* from known
-    left join {revisions} as r using (rule_id, subject, component, window_end_us)
-    where r.verdict is null
-    union all
-    select true as revised, rule_id, subject, component, window_end_us, verdict from {revisions}
-),
-runs as (
-    select *, max(window_end_us) filter (where verdict <> 'clear')
-        over (partition by revised, rule_id, subject, component) as run_us
-    from timelines
-    where verdict <> 'gone'
-),
-states as (
-    select
-        revised, rule_id, subject, component, run_us,
-        count(*) filter (where verdict = 'clear' and window_end_us > run_us) < rule.clears
-            as is_open
-    from runs
-    inner join unnest(%(rules)s::text[], %(clears)s::integer[]) as rule (rule_id, clears)
-        using (rule_id)
-    where run_us is not null
-    group by revised, rule_id, subject, component, run_us, rule.clears
-),
-found as (
-    select rule_id, subject, component from states
-    where
-        revised and is_open
-        and not exists (
-            select from states as was
-            where
-                not was.revised and was.is_open and was.run_us = states.run_us
-                and was.rule_id = states.rule_id and was.subject = states.subject
-                and was.component = states.component
-        )
-),
-emptied as (
-    delete from {unsettled}
-),
-kept as (
-    insert into {unsettled} select * from found
-)
-select count(*) from found
-""")
-_ENDINGS = sql.SQL("""
-insert into {revisions}
-select
-    j.rule_id, j.subject, j.component, j.window_end_us, j.rule_version, j.subject_kind,
-    j.window_start_us, coalesce(known.revision, 0) + 1, j.verdict, j.observed, j.threshold,
-    j.evidence, 'gone', null, null
-from {unsettled}
-inner join {judged} as j using (rule_id, subject, component)
-left join lateral (
-    select v.verdict, v.revision from insights.verdicts as v
-    where
-        v.rule_id = j.rule_id and v.subject = j.subject and v.component = j.component
-        and v.window_end_us = j.window_end_us and v.batch_id <= %(base)s
-    order by v.revision desc
-    limit 1
-) as known on true
-where
-    j.window_end_us > %(since)s and j.window_end_us <= %(until)s
-    and j.verdict in ('clear', 'hold') and j.batch_id > %(base)s
-    and coalesce(known.verdict, 'gone') = 'gone'
-""")
 _FINDINGS = sql.SQL("""
 select
     case
@@ -353,64 +171,6 @@ select
 from {}
 where verdict = 'breach' or was_verdict = 'breach'
 order by rule_id, subject, component, window_end_us
-""")
-_EPISODES_SEEDED = (
-    sql.SQL("drop table {verdicts}"),
-    sql.SQL(
-        "create view {verdicts} as"
-        " select rule_id, rule_version, subject, subject_kind, component, window_start_us,"
-        "  window_end_us, revision, verdict, observed, threshold, evidence, batch_id"
-        " from insights.verdicts where batch_id <= {base}"
-        " union all"
-        " select rule_id, rule_version, subject, subject_kind, component, window_start_us,"
-        "  window_end_us, revision, verdict, observed, threshold, evidence, {batch_id}::bigint"
-        " from {revisions}"
-    ),
-    sql.SQL(
-        "create unlogged table {episode_versions} (like insights.episode_versions including all)"
-    ),
-    sql.SQL(
-        "insert into {episode_versions} select v.* from insights.episode_versions as v"
-        " where v.batch_id <= {base} and exists (select from {revisions} as r"
-        "  where r.rule_id = v.rule_id and r.subject = v.subject and r.component = v.component)"
-    ),
-    sql.SQL(
-        "insert into {batches} (batch_id, from_offsets, to_offsets, from_watermark, watermark,"
-        " records) select {batch_id}, '[]', '[]', watermark, watermark, 0"
-        " from control.batches where batch_id = {base}"
-    ),
-)
-_EPISODES = sql.SQL("""
-select
-    case
-        when was.episode_id is null then 'added'
-        when v.ended_by = 'revised' then 'gone'
-        when v.ended_by = 'merged' then 'merged'
-        else 'changed'
-    end as change,
-    was.episode_id::text as episode_id, v.rule_id, v.subject, v.component,
-    to_timestamp(0) + was.opened_us * interval '1 microsecond' as was_opened_at,
-    to_timestamp(0) + was.resolved_us * interval '1 microsecond' as was_resolved_at,
-    case when v.ended_by is null then to_timestamp(0) + v.opened_us * interval '1 microsecond' end
-        as opened_at,
-    case when v.ended_by is null then to_timestamp(0) + v.resolved_us * interval '1 microsecond' end
-        as resolved_at,
-    i.number as incident
-from {versions} as v
-left join lateral (
-    select * from {versions} as before
-    where before.episode_id = v.episode_id and before.batch_id < v.batch_id
-    order by before.batch_id desc
-    limit 1
-) as was on true
-left join ticketing.incidents as i on i.episode_id = v.episode_id and i.resolved_at is null
-where
-    v.batch_id = %(batch_id)s
-    and exists (
-        select from {revisions} as r
-        where r.rule_id = v.rule_id and r.subject = v.subject and r.component = v.component
-    )
-order by v.rule_id, v.subject, v.component, v.opened_us
 """)
 _STALE = sql.SQL("""
 with

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 from orchestration.backfill import insights_backfill, told
 from orchestration.resources import Differences, Wanted
 from orchestration.resources.backfills import reach
-from streaming.backfill.differences import Episode, Finding
+from streaming.backfill.differences import Finding
+from streaming.backfill.episodes import Episode
 
 NOON = datetime(2026, 3, 29, 12, tzinfo=UTC)
 FOUND = Differences(

@@ -9,7 +9,8 @@ from rich.console import Console
 
 from fleetpulse.insights.show import MOST_LINES, as_json, summary
 from orchestration.resources import Differences
-from streaming.backfill.differences import Episode, Finding
+from streaming.backfill.differences import Finding
+from streaming.backfill.episodes import Episode
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ADDED = Finding("added", "error_burst", "1", "VM-1", "", NOON, None, None, 6, 5)
